@@ -1,0 +1,131 @@
+"""Options that several commands share, so that they are named, explained and completed alike."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+
+def complete_provider(incomplete: str) -> list[str]:
+    """Provider ids for the shell, from the names of the data files."""
+    from webhookctl import signing
+
+    return [provider for provider in signing.provider_ids() if provider.startswith(incomplete)]
+
+
+def complete_event(incomplete: str) -> list[str]:
+    """Event names for the shell: bare ones, or `provider/event` once a slash is typed."""
+    from webhookctl import catalogue
+
+    names = catalogue.names()
+    bare = [name.partition("/")[2] for name in names]
+    return sorted({name for name in [*bare, *names] if name.startswith(incomplete)})
+
+
+def complete_fixture(incomplete: str) -> list[str]:
+    """Fixture names of this project for the shell."""
+    from webhookctl.errors import WebhookctlError
+    from webhookctl.wiring.project import open_project
+
+    try:
+        entries = open_project().fixture_folder().listing()
+    except WebhookctlError:
+        return []
+    names = [entry.path.stem for entry in entries] + [
+        f"{entry.path.parent.name}/{entry.path.stem}" for entry in entries
+    ]
+    return sorted({name for name in [*names, "last"] if name.startswith(incomplete)})
+
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+Plain: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="Lines of text only: no colour, no cursor movement, words instead of glyphs."
+    ),
+]
+Provider: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        "-p",
+        metavar="NAME",
+        help="Who sends: stripe, github, …",
+        autocompletion=complete_provider,
+    ),
+]
+Secrets: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        metavar="VALUE|env:NAME|file:PATH",
+        help="Signing secret; repeat it while one is rotated. A value given openly is visible to others on this "
+        "machine: prefer env: or file:.",
+    ),
+]
+HeaderTexts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="Add or replace a header. Repeatable."),
+]
+To: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="URL",
+        help="Endpoint. Default: this project's running listener, else the `endpoint` setting.",
+    ),
+]
+Assignments: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Set a value of the body: --set data.object.amount=4200. Repeatable.",
+    ),
+]
+Removals: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--unset", metavar="PATH", help="Remove a value of the body. Repeatable.")
+]
+Creating: TypeAlias = Annotated[
+    bool, typer.Option("--set-new", help="Let --set make paths that do not exist yet.")
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="TIME", help="How long the endpoint may take: 30, 500ms, 2m."),
+]
+Insecure: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="Do not check the endpoint's certificate.", show_default=False),
+]
+Times: TypeAlias = Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send it N times.")]
+Concurrency: TypeAlias = Annotated[
+    int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Send N at once.")
+]
+Rate: TypeAlias = Annotated[
+    str | None, typer.Option("--rate", metavar="N/s", help="Start at most this many a second: 10/s, 30/m.")
+]
+FixtureFolderOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--fixtures", metavar="DIR", help="Folder of the fixtures, instead of the configured one."),
+]
+
+
+def read_stdin() -> bytes:
+    """All of standard input."""
+    return sys.stdin.buffer.read()
+
+
+def read_input(name: str) -> bytes:
+    """The bytes of the file `name`, or of standard input for `-`. Raises UsageError `file-unreadable`."""
+    from webhookctl.errors import UsageError
+
+    if name == "-":
+        return read_stdin()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            "file-unreadable", f"{name} cannot be read: {reason}", "give a file, or - for stdin"
+        ) from error

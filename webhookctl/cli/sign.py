@@ -1,0 +1,97 @@
+"""`webhookctl sign`: the signature headers of a body, nothing else."""
+
+from typing import Annotated
+
+import typer
+
+from webhookctl.cli import options
+from webhookctl.errors import ExitCode, UsageError
+
+
+def sign(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The body; - reads standard input.")] = "-",
+    provider: options.Provider = None,
+    secret: options.Secrets = None,
+    timestamp: Annotated[
+        str | None,
+        typer.Option("--timestamp", metavar="TIME", help="Unix seconds or ISO 8601. [default: now]"),
+    ] = None,
+    message_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="Delivery id, for schemes that sign one. [default: a new one]"
+        ),
+    ] = None,
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="The receiver's URL, for schemes that sign it.")
+    ] = "",
+    method: Annotated[
+        str, typer.Option("--method", metavar="METHOD", help="For schemes that sign it.")
+    ] = "POST",
+    json: options.Json = False,
+) -> int:
+    """Print the signature headers of a body, one `Name: value` a line.
+
+    \b
+    Examples:
+      webhookctl sign --provider stripe --secret env:STRIPE_WEBHOOK_SECRET body.json
+      curl -X POST --data-binary @body.json -H "$(webhookctl sign -p github body.json)" localhost:3000/hooks
+    """
+    from webhookctl import signing
+    from webhookctl.wiring.project import now_s, open_project
+
+    project = open_project()
+    provider = provider or project.config.provider
+    if provider is None:
+        raise UsageError("provider-missing", "sign for which provider?", "for example --provider stripe")
+    scheme = project.scheme(provider)
+    secrets = project.secrets(provider, flag=secret or [])
+    fields = signing.sign(
+        scheme,
+        secrets[0],
+        body=options.read_input(file),
+        timestamp_s=now_s() if timestamp is None else parse_time(timestamp, "--timestamp"),
+        message_id=new_message_id() if message_id is None else message_id,
+        url=url,
+        method=method,
+    )
+    from webhookctl.output import envelope
+
+    pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+    if json:
+        data: dict[str, object] = {"provider": provider, "evidence": scheme.evidence, "headers": pairs}
+        envelope.write_envelope("sign", data, exit_code=ExitCode.OK)
+    else:
+        envelope.write("".join(f"{name}: {value}\n" for name, value in pairs))
+    if not scheme.is_verified:
+        envelope.write_note(f"note: the scheme of {scheme.name} is not verified ({scheme.evidence})")
+    return ExitCode.OK
+
+
+def new_message_id() -> str:
+    """An id in the form Standard Webhooks recommends: `msg_` and random letters and digits."""
+    import secrets
+
+    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    return "msg_" + "".join(secrets.choice(alphabet) for _ in range(27))
+
+
+def parse_time(text: str, option: str) -> float:
+    """Unix time from seconds, ISO 8601 or `now`. Raises UsageError `time-invalid`."""
+    from datetime import UTC, datetime
+
+    from webhookctl.wiring.project import now_s
+
+    if text == "now":
+        return now_s()
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "time-invalid", f"{option} {text!r} is not a time", "write Unix seconds, or 2026-11-23T14:02:11Z"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

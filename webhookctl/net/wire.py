@@ -1,0 +1,155 @@
+"""Writes HTTP/1.1 requests and responses byte by byte as they are to go out, and refuses what would split them.
+
+Knows no socket and no provider. Rules for hop-by-hop fields and framing: RFC 9110 §7.6.1, RFC 9112 §6.
+"""
+
+import re
+from http import HTTPStatus
+
+from webhookctl.errors import UsageError
+from webhookctl.model import Headers, Request, Response, with_headers
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING = _HOP_BY_HOP | {b"host", b"content-length"}
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
+_TARGET = re.compile(rb"[^\x00-\x20\x7f]+\Z")
+_BODYLESS_STATUS = frozenset({204, 304})
+_SPLITTING = UsageError(
+    "header-invalid", "a header holds CR, LF or NUL, which would split the request", "remove it"
+)
+
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Raise UsageError `header-invalid` when the field could split or smuggle a request."""
+    if not _TOKEN.match(name):
+        raise UsageError("header-invalid", f"header name {name.decode('latin-1')!r} is not an HTTP token")
+    if _FORBIDDEN_IN_VALUE.search(value):
+        raise UsageError(
+            "header-invalid", f"the value of header {name.decode('latin-1')} holds CR, LF or NUL", "remove it"
+        )
+
+
+def _named_in_connection(headers: Headers) -> frozenset[bytes]:
+    """The fields that a Connection field declares hop-by-hop."""
+    named: set[bytes] = set()
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+    return frozenset(named - {b"close", b"keep-alive"})
+
+
+def _request_line(request: Request) -> bytes:
+    method, target = request.method.encode("latin-1"), request.target.encode("latin-1")
+    if not _TOKEN.match(method):
+        raise UsageError("method-invalid", f"method {request.method!r} is not an HTTP token")
+    if not _TARGET.match(target):
+        raise UsageError(
+            "target-invalid", "the request target is empty or holds a space or a control character"
+        )
+    return b"%b %b HTTP/1.1" % (method, target)
+
+
+def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_host: bool = False) -> bytes:
+    """The head of `request` for an endpoint at `host`, its body appended: what goes to the socket.
+
+    Kept exactly: method, target, header order, case, duplicates, bytes. Hop-by-hop fields are dropped, Host names
+    the endpoint (in its old place; kept when `keep_host`), the framing is made anew: Content-Length in the place
+    of the old Content-Length or Transfer-Encoding; none for a bodyless request that had none. Each of `added`
+    takes the place of the request's field of that name, or comes last.
+    Raises UsageError `method-invalid`, `target-invalid` or `header-invalid`.
+    """
+    method, target = request.method.encode("latin-1"), request.target.encode("latin-1")
+    if not _TOKEN.match(method):
+        raise UsageError("method-invalid", f"method {request.method!r} is not an HTTP token")
+    if not _TARGET.match(target):
+        raise UsageError(
+            "target-invalid", "the request target is empty or holds a space or a control character"
+        )
+    headers = with_headers(request.headers, added) if added else request.headers
+    body = request.body
+    named = _named_in_connection(headers)
+    head = [_request_line(request)]
+    has_host = has_length = False
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _FRAMING:
+            if lower == b"host":
+                if not has_host:
+                    has_host = True
+                    head.append(b"%b: %b" % (name, value if keep_host else host))
+                continue
+            if lower in _LENGTH and not has_length:
+                has_length = True
+                head.append(
+                    b"%b: %d" % (name if lower == b"content-length" else b"Content-Length", len(body))
+                )
+            continue
+        if lower in named:
+            continue
+        head.append(b"%b: %b" % (name, value))
+    if not has_host:
+        head.insert(1, b"Host: %b" % host)
+    if not has_length and body:
+        head.append(b"Content-Length: %d" % len(body))
+    lines = len(head) + 1
+    head.append(b"\r\n")
+    joined = b"\r\n".join(head)
+    # One count of the finished head finds any CR, LF or NUL that would split it, whichever field it sits in.
+    if joined.count(b"\n") != lines or joined.count(b"\r") != lines or b"\0" in joined:
+        raise _SPLITTING
+    return joined + body
+
+
+def response_bytes(response: Response, *, for_head: bool, close: bool) -> bytes:
+    """`response` as it goes back to the sender: status, reason, fields and body exact, framing made anew.
+
+    A field that would split the response is left out.
+    `for_head`: the app's Content-Length is kept, its body is not.
+    """
+    reason = response.reason.encode("latin-1", "replace")
+    if _FORBIDDEN_IN_VALUE.search(reason):
+        reason = b""
+    head = [b"HTTP/1.1 %d %b\r\n" % (response.status, reason)]
+    named = _named_in_connection(response.headers)
+    bodyless = response.status in _BODYLESS_STATUS
+    for name, value in response.headers:
+        lower = name.lower()
+        if lower == b"content-length" and not for_head:
+            continue
+        if lower in _HOP_BY_HOP or lower in named:
+            continue
+        if _TOKEN.match(name) and not _FORBIDDEN_IN_VALUE.search(value):
+            head.append(b"%b: %b\r\n" % (name, value))
+    if not bodyless and not for_head:
+        head.append(b"Content-Length: %d\r\n" % len(response.body))
+    if close:
+        head.append(b"Connection: close\r\n")
+    head.append(b"\r\n")
+    if not bodyless and not for_head:
+        head.append(response.body)
+    return b"".join(head)
+
+
+def plain_response(status: int, text: str, *fields: tuple[bytes, bytes]) -> Response:
+    """An answer of our own: plain text, never HTML, with the status's usual reason."""
+    return Response(
+        status,
+        HTTPStatus(status).phrase,
+        ((b"Content-Type", b"text/plain; charset=utf-8"), *fields),
+        (text + "\n").encode() if text else b"",
+    )

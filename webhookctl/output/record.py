@@ -1,0 +1,90 @@
+"""The JSON shapes of our words: the same field names in NDJSON streams, envelopes and JSON Schemas.
+
+Pure. Bodies are base64 and, where they are UTF-8, text as well; header values are latin-1, one character a byte.
+"""
+
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from webhookctl.model import Attempt, Detection, Exchange, Headers, Request, Verdict
+
+Record: TypeAlias = dict[str, object]
+
+
+def timestamp(at_s: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def headers(fields: Headers) -> list[list[str]]:
+    return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+
+
+def body(data: bytes) -> Record:
+    """`body_b64`, and `body_text` when the body is UTF-8."""
+    shape: Record = {"body_b64": b64encode(data).decode("ascii")}
+    try:
+        shape["body_text"] = data.decode("utf-8")
+    except UnicodeDecodeError:
+        shape["body_text"] = None
+    return shape
+
+
+def request(value: Request) -> Record:
+    return {
+        "method": value.method,
+        "target": value.target,
+        "headers": headers(value.headers),
+        **body(value.body),
+    }
+
+
+def detection(value: Detection) -> Record:
+    return {"provider": value.provider, "event": value.event, "delivery_id": value.delivery_id}
+
+
+def verdict(value: Verdict) -> Record:
+    return {"verdict": value.kind.value, "scheme": value.scheme, "reason": value.reason}
+
+
+def attempt(value: Attempt, *, has_response: bool = True) -> Record:
+    """`url`, `status`, `latency_ms`, `error` (kind and message, or null); the whole response when `has_response`."""
+    shape: Record = {
+        "url": value.url,
+        "started_at": timestamp(value.started_at_s),
+        "status": value.status,
+        "latency_ms": round(value.latency_ms, 3),
+        "error": failure(value),
+    }
+    if has_response and value.response is not None:
+        response = value.response
+        shape["response"] = {
+            "status": response.status,
+            "reason": response.reason,
+            "headers": headers(response.headers),
+            **body(response.body),
+        }
+    return shape
+
+
+def failure(value: Attempt) -> Record | None:
+    if value.failure is None:
+        return None
+    return {"kind": value.failure.kind.value, "message": value.failure.message}
+
+
+def exchange(value: Exchange, *, has_response: bool = True) -> Record:
+    """One exchange of the history: request fields, `received_at`, verdict fields, `attempts`."""
+    return {
+        "id": value.id,
+        "received_at": timestamp(value.capture.received_at_s),
+        "peer": value.capture.peer,
+        "http_version": value.capture.http_version,
+        "is_tls": value.capture.is_tls,
+        **request(value.capture.request),
+        **detection(value.detection),
+        **verdict(value.verdict),
+        "duplicate_of": value.duplicate_of,
+        "attempts": [attempt(each, has_response=has_response) for each in value.attempts],
+    }

@@ -1,0 +1,241 @@
+"""One delivery's way through `listen`: judge, store, tell, forward, answer, keep. The order is the promise.
+
+No sockets, no disk, no clock of its own: all of that comes in through the protocols below.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from webhookctl import match
+from webhookctl.address import addressed, forwarded_headers
+from webhookctl.errors import WebhookctlError
+from webhookctl.events import ErrorOccurred, Event, RequestReceived, ResponseReceived, VerdictGiven
+from webhookctl.model import (
+    Attempt,
+    Capture,
+    Detection,
+    Endpoint,
+    Exchange,
+    Failure,
+    FailureKind,
+    Headers,
+    Request,
+    Response,
+    Verdict,
+    VerdictKind,
+)
+
+Judge = Callable[[Capture], tuple[Detection, Verdict]]
+Emit = Callable[[Event], None]
+
+_LARGE_BODY_BYTES = 512 * 1024  # judged in a thread, so that one big body does not hold up the others
+_EARLY_CONCURRENCY = 64  # forwards under way at once with --ack early
+_TEXT = (b"Content-Type", b"text/plain; charset=utf-8")
+
+
+class Recorder(Protocol):
+    """The history. `append` resolves when the delivery is on disk, to its id and the id of the one it repeats."""
+
+    def append(self, judged: tuple[Capture, Detection, Verdict]) -> Awaitable[tuple[int, int | None]]: ...
+
+    def add_attempts(self, exchange_id: int, attempts: Sequence[Attempt]) -> None: ...
+
+
+class Sender(Protocol):
+    """The forwarder: one attempt, failures as values."""
+
+    async def send(
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        *,
+        timeout_s: float | None,
+        added: Headers = (),
+        keep_host: bool = False,
+    ) -> Attempt: ...
+
+
+class Keeper(Protocol):
+    """Saves fixtures behind the answer; `offer` returns at once."""
+
+    def offer(self, exchange: Exchange) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Deliveries that match `pattern` (None: all) go to `endpoint`."""
+
+    pattern: str | None
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How deliveries are treated. `events`: patterns of those to forward and save; empty means all."""
+
+    routes: tuple[Route, ...] = ()
+    events: tuple[str, ...] = ()
+    is_early_ack: bool = False
+    timeout_s: float = 30.0
+    added_headers: Headers = ()
+
+
+class Session:
+    """Takes each captured delivery through its steps; `deliver` returns what its sender is answered.
+
+    Stored durably before anybody is answered or anything is forwarded. With several matching routes the first
+    one's outcome is the answer. Call `finish` before leaving the event loop.
+    """
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        judge: Judge,
+        recorder: Recorder,
+        sender: Sender,
+        keeper: Keeper | None,
+        emit: Emit,
+    ) -> None:
+        self._options = options
+        self._judge = judge
+        self._recorder = recorder
+        self._sender = sender
+        self._keeper = keeper
+        self._emit = emit
+        self._keep_host = any(name.lower() == b"host" for name, _ in options.added_headers)
+        self._behind: set[asyncio.Task[None]] = set()
+        self._early_slots = asyncio.Semaphore(_EARLY_CONCURRENCY)
+
+    @property
+    def unfinished(self) -> int:
+        """Forwards still under way behind an answer already given."""
+        return len(self._behind)
+
+    async def deliver(self, capture: Capture) -> Response:
+        """Take one delivery all the way and return the answer for its sender. Never raises."""
+        try:
+            if len(capture.request.body) > _LARGE_BODY_BYTES:
+                detection, verdict = await asyncio.to_thread(self._judge, capture)
+            else:
+                detection, verdict = self._judge(capture)
+        except Exception as error:
+            self._emit(ErrorOccurred("judge-failed", f"the signature could not be judged: {error!r}"))
+            detection, verdict = (
+                Detection(),
+                Verdict(VerdictKind.UNKNOWN_SCHEME, None, "judging it failed: a bug"),
+            )
+        try:
+            exchange_id, duplicate_of = await self._recorder.append((capture, detection, verdict))
+        except WebhookctlError as error:
+            self._emit(ErrorOccurred(error.code, f"a delivery was NOT stored: {error.message}", error.hint))
+            return _own_answer(
+                503, f"webhookctl could not store this delivery: {error.message}", b"not-stored"
+            )
+        options = self._options
+        is_wanted = not options.events or any(
+            match.event_matches(pattern, provider=detection.provider, event=detection.event)
+            for pattern in options.events
+        )
+        self._emit(RequestReceived(exchange_id, capture, detection, duplicate_of, not is_wanted))
+        self._emit(VerdictGiven(exchange_id, verdict))
+        exchange = Exchange(exchange_id, capture, detection, verdict, duplicate_of)
+        routes = [route for route in options.routes if self._is_match(route, exchange)] if is_wanted else []
+        if not routes:
+            self._emit(ResponseReceived(exchange_id, None, 202, detection))
+            if is_wanted and self._keeper is not None:
+                self._keeper.offer(exchange)
+            return Response(202, "Accepted", (), b"")
+        if options.is_early_ack:
+            self._run_behind(self._forward_early(routes, exchange))
+            return Response(202, "Accepted", (), b"")
+        return await self._forward(routes, exchange)
+
+    async def finish(self, *, timeout_s: float) -> int:
+        """Wait for the forwards behind answers already given; how many had to be given up."""
+        if self._behind:
+            await asyncio.wait(self._behind, timeout=timeout_s)
+        left = [task for task in self._behind if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        return len(left)
+
+    def _is_match(self, route: Route, exchange: Exchange) -> bool:
+        detection = exchange.detection
+        return match.route_matches(
+            route.pattern,
+            provider=detection.provider,
+            event=detection.event,
+            target=exchange.capture.request.target,
+        )
+
+    async def _forward(self, routes: list[Route], exchange: Exchange) -> Response:
+        """Deliver to all routes at once; return as soon as the first one's outcome is known."""
+        if len(routes) > 1:
+            self._run_behind(self._forward_rest(routes[1:], exchange))
+        attempt = await self._attempt(routes[0], exchange, self._options.timeout_s)
+        answer = attempt.response or _failed_answer(attempt)
+        self._emit(ResponseReceived(exchange.id, attempt, answer.status, exchange.detection))
+        if self._keeper is not None:
+            self._keeper.offer(exchange.with_attempts((attempt,)))
+        return answer
+
+    async def _forward_rest(self, routes: list[Route], exchange: Exchange) -> None:
+        async with asyncio.TaskGroup() as group:
+            for route in routes:
+                group.create_task(self._forward_aside(route, exchange), name=f"forward #{exchange.id}")
+
+    async def _forward_aside(self, route: Route, exchange: Exchange) -> None:
+        attempt = await self._attempt(route, exchange, self._options.timeout_s)
+        status = attempt.status or _failed_answer(attempt).status
+        self._emit(ResponseReceived(exchange.id, attempt, status, exchange.detection, is_answer=False))
+
+    async def _forward_early(self, routes: list[Route], exchange: Exchange) -> None:
+        """Behind a 202 already given: no time limit, so that a breakpoint in the app may take as long as it likes."""
+        async with self._early_slots:
+            if len(routes) > 1:
+                self._run_behind(self._forward_rest(routes[1:], exchange))
+            attempt = await self._attempt(routes[0], exchange, None)
+        self._emit(ResponseReceived(exchange.id, attempt, attempt.status or 202, exchange.detection))
+        if self._keeper is not None:
+            self._keeper.offer(exchange.with_attempts((attempt,)))
+
+    async def _attempt(self, route: Route, exchange: Exchange, timeout_s: float | None) -> Attempt:
+        capture = exchange.capture
+        request = addressed(capture.request, route.endpoint)
+        added = forwarded_headers(capture) + self._options.added_headers
+        try:
+            attempt = await self._sender.send(
+                route.endpoint, request, timeout_s=timeout_s, added=added, keep_host=self._keep_host
+            )
+        except WebhookctlError as error:
+            failure = Failure(FailureKind.PROTOCOL, error.message)
+            attempt = Attempt(route.endpoint.url, capture.received_at_s, 0.0, failure=failure)
+        self._recorder.add_attempts(exchange.id, (attempt,))
+        return attempt
+
+    def _run_behind(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+
+def _failed_answer(attempt: Attempt) -> Response:
+    """What the sender is told when the app gave no response: 504 when it was slow, 502 otherwise."""
+    failure = attempt.failure
+    assert failure is not None
+    status = 504 if failure.kind is FailureKind.TIMEOUT else 502
+    return _own_answer(
+        status, f"webhookctl: the app at {attempt.url}: {failure.message}", failure.kind.value.encode()
+    )
+
+
+def _own_answer(status: int, text: str, error: bytes) -> Response:
+    reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
+    body = (text + "\n").encode("utf-8", "replace")
+    return Response(status, reason, (_TEXT, (b"Webhookctl-Error", error)), body)

@@ -1,0 +1,1 @@
+"""The disk shell: the history, the fixture folder and the project's state folder."""

@@ -1,0 +1,201 @@
+"""The project a command runs in: its configuration, state, schemes, secrets, fixtures and default endpoint.
+
+Opened once per command. Imports neither asyncio nor the network, so that `sign` and `verify` stay quick.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from time import time  # noqa: TID251  (the one clock)
+
+from webhookctl import config as configuration
+from webhookctl import signing
+from webhookctl.address import parse_endpoint
+from webhookctl.config import Config
+from webhookctl.delivery.prepare import keep
+from webhookctl.errors import UsageError
+from webhookctl.fixture import Fixture
+from webhookctl.model import Capture, Detection, Endpoint, Exchange, Secret, Verdict, VerdictKind
+from webhookctl.signing import Scheme
+from webhookctl.store.fixtures import FixtureFolder
+from webhookctl.store.project import ProjectState
+
+DEVELOPMENT = "development"
+
+
+def now_s() -> float:
+    """Unix time: the one clock of webhookctl."""
+    return time()
+
+
+def open_project(cwd: Path | None = None, *, config_file: Path | None = None) -> "Project":
+    """The project around `cwd` (the working folder by default). Raises UsageError for a bad configuration."""
+    settings = configuration.load(cwd=cwd or Path.cwd(), explicit_path=config_file)
+    return Project(settings, ProjectState(settings.root))
+
+
+class Project:
+    """Configuration and state of one project, and what follows from them."""
+
+    def __init__(self, config: Config, state: ProjectState) -> None:
+        self.config = config
+        self.state = state
+        self._secrets: dict[str | None, tuple[Secret, ...]] = {}
+
+    @cached_property
+    def own_schemes(self) -> dict[str, Scheme]:
+        """The user's own signing schemes, by id. Raises UsageError for a file that cannot be used."""
+        schemes = {}
+        for path in self.config.providers:
+            try:
+                text = path.read_text("utf-8")
+            except (OSError, ValueError) as error:
+                raise UsageError(
+                    "provider-unreadable",
+                    f"the provider file {path} cannot be read: {error}",
+                    "see `config show`",
+                ) from error
+            scheme = signing.parse_scheme(text, str(path))
+            schemes[scheme.id] = scheme
+        return schemes
+
+    def scheme(self, provider: str) -> Scheme:
+        """The signing scheme of `provider`. Raises UsageError `provider-unknown` with a suggestion."""
+        return self.own_schemes.get(provider) or signing.load(provider)
+
+    def provider_ids(self) -> tuple[str, ...]:
+        """All providers known here, sorted."""
+        return tuple(sorted({*signing.provider_ids(), *self.own_schemes}))
+
+    @cached_property
+    def detector(self) -> signing.Detector:
+        """Recognises providers, the user's own first."""
+        return signing.Detector(
+            [*self.own_schemes.values(), *(signing.load(provider) for provider in signing.provider_ids())]
+        )
+
+    def secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
+        """The secrets of `provider`: from the flag, its usual variable or the configuration; else the development one.
+
+        Raises UsageError `secret-missing` when a reference leads nowhere.
+        """
+        known = self.known_secrets(provider, flag=flag)
+        return known or (self.state.development_secret(),)
+
+    def known_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
+        """The secrets that somebody configured for `provider`; empty when there are none."""
+        if flag:
+            return configuration.secrets_for(self.config, provider, flag=flag, usual_variables=())
+        if provider not in self._secrets:
+            self._secrets[provider] = configuration.secrets_for(
+                self.config, provider, flag=(), usual_variables=self.scheme(provider).secret_variables
+            )
+        return self._secrets[provider]
+
+    def judge(self, *, provider: str | None, flag: Sequence[str]) -> "Judge":
+        """The judge of captured deliveries. Raises UsageError when the provider or a secret is unknown."""
+        if provider is not None:
+            self.scheme(provider)
+        return Judge(self, provider, tuple(flag))
+
+    def fixture_folder(self, folder: Path | None = None) -> FixtureFolder:
+        """The project's fixtures, or those in `folder`."""
+        return FixtureFolder(folder or self.config.fixtures)
+
+    def fixture_of(
+        self, exchange: Exchange, *, name: str | None = None, keep_secrets: bool = False
+    ) -> Fixture:
+        """An exchange made into a fixture, redacted by the known rules and the user's own."""
+        provider = exchange.detection.provider
+        return keep(
+            exchange,
+            scheme=self.scheme(provider) if provider in self.provider_ids() else None,
+            name=name,
+            headers=self.config.redact_headers,
+            fields=self.config.redact_fields,
+            is_keeping_secrets=keep_secrets,
+        )
+
+    def target(self, to: str | None) -> Endpoint:
+        """Where `replay` and `trigger` send: `to`, else this project's running listener, else the `endpoint` setting.
+
+        Raises UsageError `endpoint-missing` that shows each way to say it.
+        """
+        if to is not None:
+            return parse_endpoint(to)
+        for listener in self.state.running_listeners():
+            return parse_endpoint(listener.url)
+        if self.config.endpoint:
+            return parse_endpoint(self.config.endpoint)
+        raise UsageError(
+            "endpoint-missing",
+            "no listener runs in this project and no endpoint is set",
+            "start one with `webhookctl listen`, name the endpoint with --to http://localhost:3000/webhooks, "
+            'or put endpoint = "http://localhost:3000/webhooks" into webhookctl.toml',
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Says of a captured delivery what it is and whether its signature is right, by the secrets of the project."""
+
+    project: Project
+    provider: str | None
+    flag: tuple[str, ...]
+
+    def __call__(self, capture: Capture) -> tuple[Detection, Verdict]:
+        project = self.project
+        detection = project.detector.detect(capture.request, provider=self.provider)
+        if detection.provider is None:
+            reason = (
+                "no provider recognised: name it with --provider" if self.flag else "no provider recognised"
+            )
+            return detection, Verdict(VerdictKind.UNKNOWN_SCHEME, None, reason)
+        scheme = project.scheme(detection.provider)
+        secrets = self.secrets(detection.provider)
+        verdict = signing.verify(
+            scheme,
+            secrets,
+            capture.request,
+            now_s=capture.received_at_s,
+            url=_public_url(capture),
+            tolerance_s=project.config.tolerance_s,
+        )
+        if verdict.kind is VerdictKind.WRONG_SECRET and secrets[0].origin == DEVELOPMENT:
+            # Real deliveries are signed with a secret nobody told us: that is no finding about the sender.
+            variable = scheme.secret_variables[0] if scheme.secret_variables else "--secret"
+            verdict = Verdict(
+                VerdictKind.NO_SECRET,
+                scheme.id,
+                f"signed with a secret that is not known here: set {variable}",
+            )
+        return detection, verdict
+
+    def secrets(self, provider: str) -> tuple[Secret, ...]:
+        """What deliveries of `provider` are judged with."""
+        if self.flag:
+            return self._flag_secrets(provider)
+        return self.project.secrets(provider)
+
+    def _flag_secrets(self, provider: str) -> tuple[Secret, ...]:
+        cache = self.project._secrets  # noqa: SLF001  (one cache for the project and its judge)
+        key = f"flag {provider}"
+        if key not in cache:
+            cache[key] = self.project.secrets(provider, flag=self.flag)
+        return cache[key]
+
+
+def _public_url(capture: Capture) -> str:
+    """The URL the provider called, as far as the request tells it: through X-Forwarded-*, else Host."""
+    proto = host = forwarded = None
+    for name, value in capture.request.headers:
+        width = len(name)
+        if width == 4 and name.lower() == b"host":
+            host = host or value
+        elif width == 16 and name.lower() == b"x-forwarded-host":
+            forwarded = value
+        elif width == 17 and name.lower() == b"x-forwarded-proto":
+            proto = value
+    scheme = (proto or (b"https" if capture.is_tls else b"http")).decode("latin-1")
+    return f"{scheme}://{(forwarded or host or b'').decode('latin-1')}{capture.request.target}"
