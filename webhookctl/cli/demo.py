@@ -14,7 +14,9 @@ _START_S = 20.0
 
 
 def demo(plain: options.Plain = False) -> int:
-    """Show everything once: forge, sign, listen, verify, forward, save, replay. Works offline, leaves nothing behind.
+    """Show the main job once, end to end.
+
+    Forge, sign, listen, verify, forward, save, replay: offline, in a folder that is removed afterwards.
 
     \b
     Examples:

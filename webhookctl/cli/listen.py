@@ -101,14 +101,15 @@ def listen(
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Failures only.")] = False,
 ) -> int:
-    """Take deliveries in, check their signature, record them, forward them, save them as fixtures.
+    """Receive, check, record and forward deliveries.
 
     \b
     Examples:
       webhookctl listen --forward-to http://localhost:3000/webhooks
       webhookctl listen --json --until payment_intent.succeeded --idle-timeout 30 | jq .
 
-    Any method and path is taken. Each delivery is on disk before its sender is answered.
+    Any method and path is taken. Each delivery is on disk before its sender is answered, and is saved as a
+    fixture behind the answer.
     """
     from webhookctl.wiring.project import open_project
 

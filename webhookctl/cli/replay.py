@@ -46,7 +46,9 @@ def replay(
     json: options.Json = False,
     plain: options.Plain = False,
 ) -> int:
-    """Send saved deliveries again: freshly signed where the provider is known, else exactly as they were.
+    """Send saved deliveries again.
+
+    Freshly signed where the provider is known, else exactly as they were.
 
     \b
     Examples:
@@ -57,7 +59,7 @@ def replay(
         raise UsageError("mode-ambiguous", "--exact and --resign contradict each other", "choose one")
     from webhookctl.delivery.prepare import Mode, parse_edits
     from webhookctl.wiring.project import open_project
-    from webhookctl.wiring.sending import ReplayPlan, replaying
+    from webhookctl.wiring.sending import ReplayPlan, load_all, replaying
 
     project = open_project()
     plan = ReplayPlan(
@@ -69,8 +71,9 @@ def replay(
         has_new_id=new_id,
         fixtures=fixtures,
     )
+    saved = load_all(project, plan, options.read_stdin)
     endpoint = project.target(to) if not dry_run or to else sending.imagined_endpoint(project)
-    work = replaying(project, plan, sending.full_url(endpoint), options.read_stdin)
+    work = replaying(project, plan, saved, sending.full_url(endpoint))
     command = sending.Command("replay", is_json=json, is_plain=plain)
     if dry_run:
         return command.show_only(work, endpoint)

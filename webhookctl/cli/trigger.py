@@ -43,12 +43,14 @@ def trigger(
     json: options.Json = False,
     plain: options.Plain = False,
 ) -> int:
-    """Forge a provider's event, realistic and signed, and send it. Works offline.
+    """Forge and send a signed event.
 
     \b
     Examples:
       webhookctl trigger payment_intent.succeeded
       webhookctl trigger github/push --to http://localhost:3000/hooks --set ref=refs/heads/dev
+
+    The payload is realistic and consistent; nothing but the endpoint is contacted.
     """
     from webhookctl.wiring.project import open_project
 

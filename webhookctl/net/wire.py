@@ -4,6 +4,7 @@ Knows no socket and no provider. Rules for hop-by-hop fields and framing: RFC 91
 """
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 
 from webhookctl.errors import UsageError
@@ -23,25 +24,19 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
 _FRAMING = _HOP_BY_HOP | {b"host", b"content-length"}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+\Z")
 _BODYLESS_STATUS = frozenset({204, 304})
-_SPLITTING = UsageError(
-    "header-invalid", "a header holds CR, LF or NUL, which would split the request", "remove it"
-)
 
 
-def check_field(name: bytes, value: bytes) -> None:
-    """Raise UsageError `header-invalid` when the field could split or smuggle a request."""
+@lru_cache(maxsize=4096)  # senders use few names: looking one up costs less than checking it
+def _folded(name: bytes) -> bytes:
+    """`name` in lower case. Raises UsageError `header-invalid` when it is not a token."""
     if not _TOKEN.match(name):
         raise UsageError("header-invalid", f"header name {name.decode('latin-1')!r} is not an HTTP token")
-    if _FORBIDDEN_IN_VALUE.search(value):
-        raise UsageError(
-            "header-invalid", f"the value of header {name.decode('latin-1')} holds CR, LF or NUL", "remove it"
-        )
+    return name.lower()
 
 
 def _named_in_connection(headers: Headers) -> frozenset[bytes]:
@@ -50,18 +45,25 @@ def _named_in_connection(headers: Headers) -> frozenset[bytes]:
     for name, value in headers:
         if len(name) == 10 and name.lower() == b"connection":
             named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named - {b"close", b"keep-alive"})
+    return frozenset(named)
 
 
 def _request_line(request: Request) -> bytes:
-    method, target = request.method.encode("latin-1"), request.target.encode("latin-1")
+    try:
+        method, target = request.method.encode("ascii"), request.target.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "target-invalid",
+            f"{error.object!r} holds a character that is not one byte of the wire",
+            "percent-encode it",
+        ) from error
     if not _TOKEN.match(method):
         raise UsageError("method-invalid", f"method {request.method!r} is not an HTTP token")
     if not _TARGET.match(target):
         raise UsageError(
             "target-invalid", "the request target is empty or holds a space or a control character"
         )
-    return b"%b %b HTTP/1.1" % (method, target)
+    return method + b" " + target + b" HTTP/1.1"
 
 
 def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_host: bool = False) -> bytes:
@@ -73,75 +75,69 @@ def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_ho
     takes the place of the request's field of that name, or comes last.
     Raises UsageError `method-invalid`, `target-invalid` or `header-invalid`.
     """
-    method, target = request.method.encode("latin-1"), request.target.encode("latin-1")
-    if not _TOKEN.match(method):
-        raise UsageError("method-invalid", f"method {request.method!r} is not an HTTP token")
-    if not _TARGET.match(target):
-        raise UsageError(
-            "target-invalid", "the request target is empty or holds a space or a control character"
-        )
-    headers = with_headers(request.headers, added) if added else request.headers
-    body = request.body
-    named = _named_in_connection(headers)
+    headers, body = request.headers, request.body
+    lowers = [_folded(name) for name, _ in headers]
+    if added:
+        if {_folded(name) for name, _ in added}.isdisjoint(lowers):
+            headers += added
+        else:
+            headers = with_headers(headers, added)
+        lowers = [_folded(name) for name, _ in headers]
+    named = _named_in_connection(headers) if b"connection" in lowers else ()
     head = [_request_line(request)]
     has_host = has_length = False
-    for name, value in headers:
-        lower = name.lower()
-        if lower in _FRAMING:
-            if lower == b"host":
-                if not has_host:
-                    has_host = True
-                    head.append(b"%b: %b" % (name, value if keep_host else host))
-                continue
-            if lower in _LENGTH and not has_length:
-                has_length = True
-                head.append(
-                    b"%b: %d" % (name if lower == b"content-length" else b"Content-Length", len(body))
-                )
-            continue
-        if lower in named:
-            continue
-        head.append(b"%b: %b" % (name, value))
+    for lower, (name, value) in zip(lowers, headers, strict=True):
+        if lower not in _FRAMING:
+            if lower not in named:
+                head.append(name + b": " + value)
+        elif lower == b"host":
+            if not has_host:
+                has_host = True
+                head.append(name + b": " + (value if keep_host else host))
+        elif not has_length and (lower == b"content-length" or lower == b"transfer-encoding"):
+            has_length = True
+            shown = name if lower == b"content-length" else b"Content-Length"
+            head.append(b"%b: %d" % (shown, len(body)))
     if not has_host:
-        head.insert(1, b"Host: %b" % host)
-    if not has_length and body:
+        head.insert(1, b"Host: " + host)
+    if body and not has_length:
         head.append(b"Content-Length: %d" % len(body))
     lines = len(head) + 1
     head.append(b"\r\n")
     joined = b"\r\n".join(head)
     # One count of the finished head finds any CR, LF or NUL that would split it, whichever field it sits in.
     if joined.count(b"\n") != lines or joined.count(b"\r") != lines or b"\0" in joined:
-        raise _SPLITTING
+        raise UsageError(
+            "header-invalid", "a header holds CR, LF or NUL, which would split the request", "remove it"
+        )
     return joined + body
 
 
 def response_bytes(response: Response, *, for_head: bool, close: bool) -> bytes:
     """`response` as it goes back to the sender: status, reason, fields and body exact, framing made anew.
 
-    A field that would split the response is left out.
-    `for_head`: the app's Content-Length is kept, its body is not.
+    A field that would split the response is left out. `for_head`: the app's Content-Length is kept, its body is not.
     """
     reason = response.reason.encode("latin-1", "replace")
     if _FORBIDDEN_IN_VALUE.search(reason):
         reason = b""
     head = [b"HTTP/1.1 %d %b\r\n" % (response.status, reason)]
-    named = _named_in_connection(response.headers)
-    bodyless = response.status in _BODYLESS_STATUS
-    for name, value in response.headers:
+    headers, body, status = response.headers, response.body, response.status
+    named = _named_in_connection(headers)
+    # RFC 9110 §8.6: a 304 may tell the length of what it does not carry; a 204 carries none.
+    keeps_length = for_head or status == 304
+    for name, value in headers:
         lower = name.lower()
-        if lower == b"content-length" and not for_head:
-            continue
-        if lower in _HOP_BY_HOP or lower in named:
+        if lower in _HOP_BY_HOP or lower in named or (lower == b"content-length" and not keeps_length):
             continue
         if _TOKEN.match(name) and not _FORBIDDEN_IN_VALUE.search(value):
-            head.append(b"%b: %b\r\n" % (name, value))
-    if not bodyless and not for_head:
-        head.append(b"Content-Length: %d\r\n" % len(response.body))
-    if close:
-        head.append(b"Connection: close\r\n")
-    head.append(b"\r\n")
-    if not bodyless and not for_head:
-        head.append(response.body)
+            head.append(name + b": " + value + b"\r\n")
+    has_body = not for_head and status not in _BODYLESS_STATUS
+    if has_body:
+        head.append(b"Content-Length: %d\r\n" % len(body))
+    head.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
+    if has_body:
+        head.append(body)
     return b"".join(head)
 
 

@@ -14,6 +14,7 @@ _FAILURES = {
     FailureKind.PROTOCOL: "is that port HTTP, and not https or another service?",
     FailureKind.NETWORK: "check the address and the network",
 }
+_RELAYED = {kind.value.encode("ascii"): kind for kind in FailureKind}
 _STATUSES = {
     404: "the app has no such route: check the path, for example --forward-to http://localhost:3000/webhooks",
     405: "the route is there but does not take this method: webhooks are POST",
@@ -37,6 +38,10 @@ def advice(attempt: Attempt, verdict: Verdict | None) -> str:
         return _FAILURES[attempt.failure.kind]
     response = attempt.response
     assert response is not None
+    relayed = header_value(response.headers, "Webhookctl-Error")
+    if relayed is not None:
+        # The answer is a listener's own: what counts is why the app behind it gave none.
+        return _FAILURES[_RELAYED[relayed]] if relayed in _RELAYED else ""
     if 300 <= response.status < 400:
         location = header_value(response.headers, "Location")
         where = f" (it points to {location.decode('latin-1')})" if location else ""

@@ -42,7 +42,7 @@ from webhookctl.wiring.project import Judge, Project, now_s
 Renderer = Callable[[Event], None]
 
 _GRACE_S = 5.0  # what is in flight may finish for this long after Ctrl-C
-_HEALTH_OK_S = 15.0
+_HEALTH_OK_S = 5.0
 _HEALTH_DOWN_S = 2.0
 _HEALTH_TIMEOUT_S = 2.0
 _REMEMBERED_BODIES = 5_000

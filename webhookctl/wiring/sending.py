@@ -119,17 +119,21 @@ class ReplayPlan:
     fixtures: Path | None = None
 
 
-def replaying(project: Project, plan: ReplayPlan, url: str, stdin: Callable[[], bytes]) -> list[Prepare]:
-    """What makes the deliveries of `replay`, one a fixture or exchange, in the order given.
+def load_all(project: Project, plan: ReplayPlan, stdin: Callable[[], bytes]) -> list[Fixture]:
+    """Everything that the targets mean, in the order given.
 
     Raises FixtureError `fixture-unknown`, `exchange-unknown` and what loading raises.
     """
-    saved = [
-        fixture
+    return [
+        saved
         for target in plan.targets
-        for fixture in load_target(project, target, stdin=stdin, provider=plan.provider, folder=plan.fixtures)
+        for saved in load_target(project, target, stdin=stdin, provider=plan.provider, folder=plan.fixtures)
     ]
-    return [_replay(project, fixture, plan, url) for fixture in saved]
+
+
+def replaying(project: Project, plan: ReplayPlan, saved: Sequence[Fixture], url: str) -> list[Prepare]:
+    """What makes the deliveries of `replay`, one a fixture. Raises UsageError when one cannot be signed."""
+    return [_replay(project, each, plan, url) for each in saved]
 
 
 def _replay(project: Project, saved: Fixture, plan: ReplayPlan, url: str) -> Prepare:

@@ -1,0 +1,467 @@
+"""One sender's connection to the listener: exact requests out of bytes, answers in their order, bad peers sent away.
+
+Knows nothing of ports, TLS set-up, providers or history. A protocol of its own over llhttp, since a request through
+aiohttp's server costs several times the parsing (bench/).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import httptools
+
+from webhookctl.model import Capture, Request, Response
+from webhookctl.net.wire import plain_response, response_bytes
+
+Deliver = Callable[[Capture], Awaitable[Response]]
+"""What the engine does with a delivery: returns the answer for its sender. Must not raise."""
+
+_MAX_HEAD_BYTES = 64 * 1024  # request line and fields together; nginx allows 32 KiB, node 16 KiB
+_MAX_FIELDS = 256
+_MAX_FRAMING_RATIO = 16  # bytes on the wire for each byte of a chunked body: chunks of one byte take 6
+_LINGER_S = 2.0  # how long an unread body may keep coming after an early answer (413)
+_RETRY_AFTER = (b"Retry-After", b"1")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerLimits:
+    """Caps on what one peer may take. Times in seconds; body in bytes. `sweep_s`: how often the times are looked at."""
+
+    max_body_bytes: int = 32 * 1024 * 1024
+    head_s: float = 10.0
+    body_idle_s: float = 30.0
+    body_s: float = 600.0
+    idle_s: float = 75.0
+    max_connections: int = 4_096
+    sweep_s: float = 1.0
+
+
+@dataclass(slots=True)
+class Intake:
+    """What the connections of one listener share. `on_quiet` is called when the last of them may have finished."""
+
+    deliver: Deliver
+    limits: ListenerLimits
+    now_s: Callable[[], float]
+    on_refused: Callable[[int, str], None]
+    is_tls: bool
+    on_quiet: Callable[[], None]
+    is_stopping: bool = False
+    in_flight: int = 0
+    connections: "set[Connection]" = field(default_factory=set)
+
+
+class Connection(asyncio.Protocol):
+    """Parses requests, has them delivered one at a time, and answers in order; the rest waits, unread."""
+
+    __slots__ = (
+        "_began_s",
+        "_body",
+        "_fields",
+        "_head_bytes",
+        "_intake",
+        "_is_completing",
+        "_is_deaf",
+        "_is_ended",
+        "_is_in_head",
+        "_is_message",
+        "_is_parted",
+        "_is_paused",
+        "_is_stuffed",
+        "_loop",
+        "_owes_continue",
+        "_parser",
+        "_peer",
+        "_queue",
+        "_serving",
+        "_since_s",
+        "_stand_in",
+        "_target",
+        "_unsent",
+        "_wire_bytes",
+        "transport",
+    )
+
+    def __init__(self, intake: Intake, loop: asyncio.AbstractEventLoop) -> None:
+        self._intake = intake
+        self._loop = loop
+        self._parser = httptools.HttpRequestParser(self)
+        self._serving: asyncio.Task[None] | None = None
+        self._queue: deque[Callable[[], None]] = deque()  # what is to be served or said after it, in order
+        self._is_deaf = False  # whatever still comes is thrown away
+        self._is_ended = False  # the peer will send no more, and may still wait for answers
+        self._is_parted = False  # the last answer is written
+        self._is_paused = False
+        self._is_stuffed = False  # the peer does not take what is written
+        self._is_message = False  # a request has begun and is not complete
+        self._is_completing = False  # a request was completed by the bytes at hand
+        self._since_s = loop.time()  # when the last thing happened that the clock is to be measured from
+        self._began_s = 0.0
+        self._unsent = 0
+        self._stand_in: tuple[bytes, list[tuple[bytes, bytes]] | None] | None = None
+        self._begin()
+        self.transport: asyncio.Transport
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._body: bytes | bytearray = b""
+        self._is_in_head = True
+        self._owes_continue = False
+        self._wire_bytes = 0  # of this message, beyond those it came with whole
+
+    @property
+    def is_unsent(self) -> bool:
+        """An answer is written and not yet taken by the peer."""
+        return self.transport.get_write_buffer_size() > 0
+
+    # the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio's class
+        self._peer = _peer(transport)
+        intake = self._intake
+        intake.connections.add(self)
+        if len(intake.connections) > intake.limits.max_connections:
+            self._refuse(503, "too many connections at once", _RETRY_AFTER)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
+        intake = self._intake
+        intake.connections.discard(self)
+        if self._is_message and not self._is_deaf:
+            intake.on_refused(400, f"{self._peer} went away in the middle of a request")
+        self._is_deaf = self._is_parted = True
+        self._queue.clear()
+        intake.on_quiet()
+
+    def eof_received(self) -> bool:
+        """The peer has said all it will: it may still wait for its answers (``nc -N``), which TLS does not allow."""
+        if self._is_message and not self._is_deaf:
+            self._intake.on_refused(400, f"{self._peer} stopped in the middle of a request")
+        self._is_deaf = self._is_ended = True
+        return not self._intake.is_tls and not self._is_parted and self._is_busy
+
+    def pause_writing(self) -> None:
+        self._is_stuffed = True
+        self._since_s = self._loop.time()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._is_stuffed = False
+        self._go_on()
+
+    def close_when_idle(self) -> None:
+        if not self._is_busy and not self._is_message:
+            self.transport.close()
+
+    def check_time(self, now_s: float) -> None:
+        """Send away a peer that stopped half-way, takes no answer, or has been idle for too long."""
+        limits = self._intake.limits
+        waited_s = now_s - self._since_s
+        unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            if unsent != self._unsent:
+                self._unsent, self._since_s = unsent, now_s
+            elif waited_s > limits.idle_s:
+                self.transport.abort()
+        elif self._is_parted:
+            if waited_s > _LINGER_S:
+                self.transport.abort()
+        elif self._is_message and not self._is_deaf:
+            if not self._is_paused:
+                self._check_message(now_s - self._began_s, waited_s)
+        elif not self._is_busy and waited_s > limits.idle_s:
+            self.transport.close()
+
+    def _check_message(self, age_s: float, waited_s: float) -> None:
+        limits = self._intake.limits
+        if self._is_in_head:
+            if age_s > limits.head_s:
+                self._refuse(408, f"the request head did not arrive within {limits.head_s:g} s")
+        elif waited_s > limits.body_idle_s:
+            self._refuse(408, f"the body stopped coming for {limits.body_idle_s:g} s")
+        elif age_s > limits.body_s:
+            self._refuse(408, f"the body did not arrive within {limits.body_s:g} s")
+
+    # reading requests
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        was_message = self._is_message
+        self._is_completing = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self._is_deaf:
+                self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserInvalidURLError as error:
+            if not self._is_completing and not self._is_deaf:
+                known = b"%b %b" % (self._parser.get_method(), self._target) if was_message else b""
+                self._read_target(known + data, error)
+            else:
+                self._refuse_bytes(error)
+        except httptools.HttpParserError as error:
+            self._refuse_bytes(error)
+        if self._is_message and not self._is_deaf:
+            self._note_progress(len(data), was_message and not self._is_completing)
+
+    def _note_progress(self, size: int, is_continued: bool) -> None:
+        """More is to come: measure time and bytes. A request that comes in one piece never gets here."""
+        self._since_s = self._loop.time()
+        if not is_continued:
+            self._began_s = self._since_s
+            return
+        self._wire_bytes += size
+        if self._is_in_head:
+            if self._wire_bytes > _MAX_HEAD_BYTES:
+                self._refuse_head()
+        elif self._wire_bytes > 2 * _MAX_HEAD_BYTES + _MAX_FRAMING_RATIO * len(self._body):
+            self._refuse(400, "the body's chunks hold next to nothing")
+
+    def _read_target(self, line: bytes, error: Exception) -> None:
+        """Take a target with bytes over 0x7F as it is, which llhttp does not: it parses the rest without it."""
+        method, _, rest = line.lstrip(b"\r\n").partition(b" ")
+        target, space, rest = rest.partition(b" ")
+        if not space or not rest.startswith(b"HTTP/1.") or target.isascii() or not _is_plain(target):
+            self._refuse_bytes(error)
+        else:
+            self._start_again(method + b" / " + rest, target, None)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the body of a request that offers another protocol (h2c), as is our right; llhttp takes it for that."""
+        parser, fields = self._parser, self._fields
+        connection = b"" if parser.should_keep_alive() else b"Connection: close\r\n"
+        head = [b"%b / HTTP/1.1\r\n" % parser.get_method(), connection]
+        for name, value in fields:
+            if name.lower() not in (b"connection", b"upgrade"):
+                head.append(b"%b: %b\r\n" % (name, value))
+        head.append(b"\r\n")
+        self._start_again(b"".join(head) + rest, self._target, fields)
+
+    def _start_again(
+        self, data: bytes, target: bytes, fields: list[tuple[bytes, bytes]] | None
+    ) -> None:
+        """Have `data` parsed in place of what the peer sent; the request keeps the real `target` and `fields`."""
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        self._stand_in = (target, fields)
+        self.data_received(data)
+
+    def _refuse_bytes(self, error: Exception) -> None:
+        if not self._is_deaf:
+            self._refuse(400, f"this is not a valid HTTP/1.1 request ({error})")
+
+    def on_message_begin(self) -> None:
+        self._is_message = True
+
+    def on_url(self, data: bytes) -> None:
+        self._target += data
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come here too. They never join the headers (RFC 9110 §6.5.1): no proxy or app has looked at them.
+        if self._is_in_head:
+            self._fields.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self._is_deaf:
+            return
+        if self._stand_in is not None:
+            (self._target, fields), self._stand_in = self._stand_in, None
+            if fields is not None:
+                self._fields = fields
+        self._is_in_head = False
+        length = expects = upgrade = coding = None
+        hosts = 0
+        size = len(self._target)
+        for name, value in self._fields:
+            width = len(name)
+            size += width + len(value) + 4
+            if width == 4:
+                hosts += name.lower() == b"host"
+            elif width == 14 and name.lower() == b"content-length":
+                length = value
+            elif width == 17 and name.lower() == b"transfer-encoding":
+                coding = value.lower()
+            elif width == 6 and name.lower() == b"expect":
+                expects = value.lower()
+            elif width == 7 and name.lower() == b"upgrade":
+                upgrade = value.lower()
+        version = self._parser.get_http_version()
+        limits = self._intake.limits
+        if size > _MAX_HEAD_BYTES or len(self._fields) > _MAX_FIELDS:
+            self._refuse_head()
+        elif version not in ("1.1", "1.0"):
+            self._refuse(505, "webhookctl speaks HTTP/1.1")
+        elif hosts > 1 or (hosts == 0 and version == "1.1"):
+            self._refuse(400, "a request has to have exactly one Host header")
+        elif upgrade == b"websocket" or self._parser.get_method() == b"CONNECT":
+            self._refuse(501, "webhookctl takes webhooks, not tunnels or WebSocket connections")
+        elif coding is not None and (coding != b"chunked" or version == "1.0"):
+            self._refuse(501 if version == "1.1" else 400, "the one transfer coding that is read is chunked")
+        elif length is not None and int(length) > limits.max_body_bytes:
+            self._refuse_body()
+        elif expects is not None and version == "1.1":
+            self._answer_expectation(expects)
+
+    def _answer_expectation(self, expects: bytes) -> None:
+        if expects != b"100-continue":
+            self._refuse(417, "only 100-continue can be expected")
+        else:
+            self._owes_continue = True
+            self._say_continue()
+
+    def _say_continue(self) -> None:
+        if self._owes_continue and not self._is_busy:
+            self._owes_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        if self._is_deaf:
+            return
+        body = self._body
+        if len(body) + len(data) > self._intake.limits.max_body_bytes:
+            self._refuse_body()
+        elif not body:
+            self._body = data
+        elif isinstance(body, bytearray):
+            body += data
+        else:
+            self._body = bytearray(body) + data
+
+    def on_message_complete(self) -> None:
+        parser, intake, body = self._parser, self._intake, self._body
+        if self._is_deaf or parser.should_upgrade():
+            return  # done for, or its body is still to be read: _decline_upgrade
+        version = parser.get_http_version()
+        capture = Capture(
+            Request(
+                parser.get_method().decode("ascii"),
+                self._target.decode("latin-1"),
+                tuple(self._fields),
+                body if isinstance(body, bytes) else bytes(body),
+            ),
+            intake.now_s(),
+            self._peer,
+            intake.is_tls,
+            version,
+        )
+        # A peer of HTTP/1.0 is told by the end of the connection that the answer is whole.
+        is_last = version == "1.0" or not parser.should_keep_alive()
+        self._is_message = False
+        self._is_completing = True
+        self._is_deaf = is_last
+        self._begin()
+        if self._is_busy:
+            self._queue.append(partial(self._serve, capture, is_last))
+            self._pause()
+        else:
+            self._serve(capture, is_last)
+
+    # answering
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._serving is not None or bool(self._queue) or self._is_stuffed
+
+    def _pause(self) -> None:
+        """Read no more until what is here is answered, so that the queue and the answers stay few."""
+        if not self._is_paused and not self._is_ended and not self.transport.is_closing():
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def _serve(self, capture: Capture, is_last: bool) -> None:
+        self._intake.in_flight += 1
+        self._serving = self._loop.create_task(self._answer(capture, is_last))
+
+    async def _answer(self, capture: Capture, is_last: bool) -> None:
+        intake = self._intake
+        try:
+            if intake.is_stopping:
+                response = plain_response(503, "webhookctl is stopping", _RETRY_AFTER)
+            else:
+                response = await self._deliver(capture)
+        finally:
+            intake.in_flight -= 1
+            self._serving = None
+        self._write(response, is_head=capture.request.method == "HEAD", is_last=is_last)
+        self._go_on()
+        if intake.is_stopping:
+            intake.on_quiet()
+
+    async def _deliver(self, capture: Capture) -> Response:
+        try:
+            return await self._intake.deliver(capture)
+        except Exception as error:
+            self._intake.on_refused(500, f"webhookctl failed on a delivery: {error!r}")
+            return plain_response(500, "webhookctl failed on this delivery")
+
+    def _write(self, response: Response, *, is_head: bool, is_last: bool) -> None:
+        if self._is_parted or self.transport.is_closing():
+            return
+        is_last = is_last or self._intake.is_stopping or (self._is_ended and not self._queue)
+        self.transport.write(response_bytes(response, for_head=is_head, close=is_last))
+        self._since_s = self._loop.time()
+        if is_last:
+            self._is_deaf = self._is_parted = True
+            self._queue.clear()
+            self.transport.close()
+
+    def _go_on(self) -> None:
+        """Serve or say what has waited for its turn, then read on."""
+        while self._queue and self._serving is None and not self._is_stuffed:
+            self._queue.popleft()()
+        if not self._is_busy and not self._is_parted:
+            if self._is_paused:
+                self._is_paused = False
+                self._since_s = self._began_s = self._loop.time()
+                self.transport.resume_reading()
+            self._say_continue()
+
+    def _refuse(self, status: int, text: str, *fields: tuple[bytes, bytes]) -> None:
+        """Answer, in turn, and part."""
+        self._is_deaf = True
+        self._intake.on_refused(status, f"{self._peer}: {text}")
+        part = partial(self._part, plain_response(status, text, *fields))
+        if self._is_busy:
+            self._queue.append(part)
+        else:
+            part()
+
+    def _part(self, response: Response) -> None:
+        """Say `response` as the last thing. What the peer still sends is dropped for a while, so that it sees it."""
+        self._is_parted = True
+        self._since_s = self._loop.time()
+        if self.transport.is_closing():
+            return
+        self.transport.write(response_bytes(response, for_head=False, close=True))
+        if self._is_ended:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _refuse_head(self) -> None:
+        if len(self._target) > _MAX_HEAD_BYTES or (self._is_in_head and not self._fields):
+            self._refuse(414, f"the request target is longer than {_MAX_HEAD_BYTES:,} bytes")
+        else:
+            self._refuse(431, f"the headers are larger than {_MAX_HEAD_BYTES:,} bytes or more than {_MAX_FIELDS}")
+
+    def _refuse_body(self) -> None:
+        limit = self._intake.limits.max_body_bytes
+        self._refuse(413, f"the body is larger than {limit:,} bytes (--max-body)")
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    address = transport.get_extra_info("peername")
+    if not isinstance(address, tuple):
+        return ""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_plain(target: bytes) -> bool:
+    return target.startswith((b"/", b"http://", b"https://")) and not any(
+        byte <= 0x20 or byte == 0x7F for byte in target
+    )
