@@ -5,7 +5,7 @@ Pure text work: resolves no name and opens no connection.
 
 import re
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from webhookctl.errors import UsageError
 from webhookctl.model import Capture, Endpoint, Headers, Request
@@ -14,6 +14,8 @@ _URL = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<path>[^#]*)(?P<fragment>#.*)?\Z"
 )
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:@\[\]]*))(?::(?P<port>[0-9]*))?\Z")
+_HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _UNWRITABLE = re.compile(r"[^\x21-\x7e]")
 
 
@@ -55,9 +57,14 @@ def parse_endpoint(text: str) -> Endpoint:
 
 def _ascii_host(host: str, text: str) -> str:
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError as error:
+        name = (host if host.isascii() else host.encode("idna").decode("ascii")).lower()
+        if ":" in name:
+            return str(IPv6Address(name))
+    except ValueError as error:
         raise _invalid(text, f"the host cannot be resolved as a name ({error})") from error
+    if not _HOST.match(name):
+        raise _invalid(text, "the host is odd")
+    return name
 
 
 def _invalid(text: str, why: str) -> UsageError:
@@ -96,9 +103,9 @@ def addressed(request: Request, endpoint: Endpoint) -> Request:
 
 
 def _origin_form(target: str) -> str:
-    _, scheme, rest = target.partition("://")
-    if not scheme:
+    if not _ABSOLUTE.match(target):
         return "/" + target
+    rest = target.partition("://")[2]
     cut = min((position for position in (rest.find("/"), rest.find("?")) if position >= 0), default=-1)
     if cut < 0:
         return "/"

@@ -4,7 +4,8 @@ No sockets, no disk, no clock of its own: all of that comes in through the proto
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -155,8 +156,10 @@ class Session:
 
     async def finish(self, *, timeout_s: float) -> int:
         """Wait for the forwards behind answers already given; how many had to be given up."""
-        if self._behind:
-            await asyncio.wait(self._behind, timeout=timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._behind:  # one may bring forth others
+                    await asyncio.wait(self._behind)
         left = [task for task in self._behind if not task.done()]
         for task in left:
             task.cancel()
@@ -200,7 +203,7 @@ class Session:
             if len(routes) > 1:
                 self._run_behind(self._forward_rest(routes[1:], exchange))
             attempt = await self._attempt(routes[0], exchange, None)
-        self._emit(ResponseReceived(exchange.id, attempt, attempt.status or 202, exchange.detection))
+        self._emit(ResponseReceived(exchange.id, attempt, 202, exchange.detection))
         if self._keeper is not None:
             self._keeper.offer(exchange.with_attempts((attempt,)))
 
@@ -212,15 +215,17 @@ class Session:
             attempt = await self._sender.send(
                 route.endpoint, request, timeout_s=timeout_s, added=added, keep_host=self._keep_host
             )
-        except WebhookctlError as error:
-            failure = Failure(FailureKind.PROTOCOL, error.message)
+        except (
+            Exception
+        ) as error:  # an attempt that ends otherwise than as a value would be lost without a trace
+            message = error.message if isinstance(error, WebhookctlError) else f"sending it failed: {error!r}"
+            failure = Failure(FailureKind.PROTOCOL, message)
             attempt = Attempt(route.endpoint.url, capture.received_at_s, 0.0, failure=failure)
         self._recorder.add_attempts(exchange.id, (attempt,))
         return attempt
 
-    def _run_behind(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        assert isinstance(task, asyncio.Task)
+    def _run_behind(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="forward behind an answer")
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 

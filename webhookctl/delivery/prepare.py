@@ -3,6 +3,7 @@
 Pure: time, seeds and fresh ids come in. Must not know sockets, files or terminals.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -164,7 +165,7 @@ def resign(
         url=url,
         method=request.method,
     )
-    headers = with_headers(_without_placeholders(request.headers, scheme), signature)
+    headers = with_headers(_without_old_signature(request.headers, scheme, signature), signature)
     remarks = [f"{saved.name}: the body was edited since it was saved"] if saved.is_edited else []
     remarks += [f"the redacted {path} is sent as {{redacted}}" for path in saved.redaction.body]
     detection = Detection(saved.provider, saved.event, message_id, "fixture")
@@ -214,10 +215,15 @@ def _first(secrets: Sequence[Secret], scheme: Scheme) -> Secret:
     return secrets[0]
 
 
-def _without_placeholders(headers: Headers, scheme: Scheme) -> Headers:
-    """Headers whose redacted value cannot be made again are left out; the scheme's own are made anew."""
-    names = {header.name.lower().encode("latin-1") for header in scheme.headers}
-    return tuple(field for field in headers if field[1] not in _PLACEHOLDERS or field[0].lower() in names)
+def _without_old_signature(headers: Headers, scheme: Scheme, signature: Headers) -> Headers:
+    """What is signed anew stays to be replaced in its place; older signatures and redacted values are left out."""
+    made = {name.lower() for name, _ in signature}
+    old = {name.lower().encode("latin-1") for name in scheme.signature_names}
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name.lower() in made or (name.lower() not in old and value not in _PLACEHOLDERS)
+    )
 
 
 def _with_new_id(
@@ -237,8 +243,8 @@ def _with_new_id(
                 return new_id, replace(request, headers=fields)
             if place.source == "body" and jsontext.is_json(request.body):
                 path = ".".join(place.path)
-                if jsontext.value_at(request.body, path) is not None:
-                    text = jsontext.parse_value(f'"{new_id}"')
+                if (jsontext.value_at(request.body, path) or b"").startswith(b'"'):
+                    text = json.dumps(new_id).encode("ascii")
                     return new_id, replace(
                         request, body=jsontext.edit(request.body, assignments=[(path, text)])
                     )

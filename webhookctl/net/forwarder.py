@@ -1,9 +1,12 @@
 """Delivers a request to an endpoint byte for byte over keep-alive connections, and returns what came back.
 
-No redirects, no proxies, no retries, no headers of its own. Failures are values (`Attempt.failure`), not exceptions.
+No redirects, no proxies, no headers of its own, no retry but for an idle connection that the app had closed already.
+Failures are values (`Attempt.failure`), not exceptions.
 """
 
 import asyncio
+import errno
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +21,9 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _IDLE_S = (
     4.0  # common app servers close idle connections after 5 s (node, uvicorn): never re-use one that old
 )
+_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
+_ERROR_NUMBER = re.compile(r"\[Errno (\d+)\]")
+_LONG_S = 86_400.0  # a connection attempt that nobody limits: the system gives up long before
 _MAX_IDLE = 128  # idle connections kept per endpoint
 
 
@@ -54,8 +60,8 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._future: asyncio.Future[Response] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body: bytes | bytearray = b""
+        self._size = 0  # of head and body
         self._reason = b""
         self._is_head = False
         self._needs_eof = False
@@ -82,7 +88,6 @@ class _Connection(asyncio.Protocol):
     # receiving the response
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio's class
 
     def data_received(self, data: bytes) -> None:
@@ -97,12 +102,13 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._fail(FailureKind.PROTOCOL, "it switched protocols (101) unasked")
         except httptools.HttpParserError as error:
-            if self._future is not None:
-                self._fail(FailureKind.PROTOCOL, f"it did not answer in HTTP ({error})")
+            self._fail(FailureKind.PROTOCOL, f"it did not answer in HTTP ({error})")
 
     def on_message_begin(self) -> None:
+        if self._future is None:
+            self.is_reusable = False  # a second response to one request: out of step
         self._headers = []
-        self._body = []
+        self._body = b""
         self._size = 0
         self._reason = b""
         self._needs_eof = False
@@ -112,26 +118,33 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
+        self._grow(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        framed = False
-        for name, _ in self._headers:
-            lower = name.lower()
-            if lower == b"content-length" or lower == b"transfer-encoding":
-                framed = True
-        self._needs_eof = not framed and status >= 200 and status not in (204, 304) and not self._is_head
+        is_framed = any(name.lower() in _LENGTH for name, _ in self._headers)
+        self._needs_eof = not is_framed and status >= 200 and status not in (204, 304) and not self._is_head
         if self._is_head and status >= 200:
             # The parser cannot be told that no body follows: take the head and give the connection up.
             self.is_reusable = False
             self._complete()
 
     def on_body(self, data: bytes) -> None:
-        self._size += len(data)
+        body = self._body
+        if not self._grow(len(data)):
+            self._body = b""
+        elif not body:
+            self._body = data
+        elif isinstance(body, bytearray):
+            body += data
+        else:
+            self._body = bytearray(body) + data
+
+    def _grow(self, size: int) -> bool:
+        self._size += size
         if self._size > MAX_RESPONSE_BYTES:
             self._fail(FailureKind.PROTOCOL, f"its response is larger than {MAX_RESPONSE_BYTES:,} bytes")
-        else:
-            self._body.append(data)
+        return self._size <= MAX_RESPONSE_BYTES
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < 200 or self._needs_eof:
@@ -166,7 +179,7 @@ class _Connection(asyncio.Protocol):
                 self._parser.get_status_code(),
                 self._reason.decode("latin-1"),
                 tuple(self._headers),
-                body[0] if len(body) == 1 else b"".join(body),
+                body if isinstance(body, bytes) else bytes(body),
             )
         )
 
@@ -218,9 +231,10 @@ class Forwarder:
     async def is_reachable(self, endpoint: Endpoint, *, timeout_s: float) -> Failure | None:
         """Whether a connection can be made now: None, or why not. Nothing is sent."""
         try:
-            connection = await self._connect(endpoint, timeout_s)
+            connection = await self._connect(endpoint, _Limit(timeout_s))
         except _ExchangeError as broken:
             return broken.failure
+        connection.is_reusable = False
         connection.transport.abort()
         return None
 
@@ -234,29 +248,26 @@ class Forwarder:
     async def _exchange(
         self, endpoint: Endpoint, data: bytes, is_head: bool, timeout_s: float | None
     ) -> Response:
-        start = perf_counter()
+        limit = _Limit(timeout_s)
         connection = self._take_idle(endpoint)
         if connection is not None:
             try:
-                return await self._exchange_on(connection, endpoint, data, is_head, timeout_s)
+                return await self._exchange_on(connection, endpoint, data, is_head, limit)
             except _ExchangeError as broken:
                 if not broken.is_untouched:
                     raise
                 # The app closed an idle connection just as we wrote: it has not begun to answer, so
                 # try once on a fresh connection, as every keep-alive client has to.
-        left_s = None if timeout_s is None else max(0.001, timeout_s - (perf_counter() - start))
-        connection = await self._connect(endpoint, left_s)
-        left_s = None if timeout_s is None else max(0.001, timeout_s - (perf_counter() - start))
-        return await self._exchange_on(connection, endpoint, data, is_head, left_s)
+        connection = await self._connect(endpoint, limit)
+        return await self._exchange_on(connection, endpoint, data, is_head, limit)
 
     async def _exchange_on(
-        self, connection: _Connection, endpoint: Endpoint, data: bytes, is_head: bool, timeout_s: float | None
+        self, connection: _Connection, endpoint: Endpoint, data: bytes, is_head: bool, limit: "_Limit"
     ) -> Response:
-        loop = asyncio.get_running_loop()
         future = connection.exchange(data, is_head=is_head)
         timer = None
-        if timeout_s is not None:
-            timer = loop.call_later(timeout_s, _expire, future, timeout_s)
+        if limit.timeout_s is not None:
+            timer = asyncio.get_running_loop().call_later(limit.left_s(), _expire, future, limit.timeout_s)
         try:
             response = await future
         except BaseException:
@@ -284,41 +295,64 @@ class Forwarder:
 
     def _put_back(self, endpoint: Endpoint, connection: _Connection) -> None:
         connections = self._idle.setdefault((endpoint.host, endpoint.port, endpoint.is_tls), [])
-        if connection.is_reusable and len(connections) < _MAX_IDLE:
+        # An app that answered before it took the whole request has not read the rest of it.
+        is_taken = connection.transport.get_write_buffer_size() == 0
+        if connection.is_reusable and is_taken and len(connections) < _MAX_IDLE:
             connection.idle_since_s = perf_counter()
             connections.append(connection)
         else:
             connection.transport.abort()
 
-    async def _connect(self, endpoint: Endpoint, timeout_s: float | None) -> _Connection:
+    async def _connect(self, endpoint: Endpoint, limit: "_Limit") -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(limit.left_s()):
                 _, connection = await loop.create_connection(
                     lambda: _Connection(loop),
                     endpoint.host,
                     endpoint.port,
-                    ssl=self._tls if endpoint.is_tls else None,
+                    ssl=(self._tls or True) if endpoint.is_tls else None,
                 )
         except TimeoutError as error:
-            raise _ExchangeError(FailureKind.TIMEOUT, f"no connection within {timeout_s:g} s") from error
-        except ssl.SSLCertVerificationError as error:
-            raise _ExchangeError(
-                FailureKind.TLS, f"its certificate is not trusted: {error.verify_message}"
-            ) from error
-        except ssl.SSLError as error:
-            raise _ExchangeError(FailureKind.TLS, f"TLS failed: {error.reason or error}") from error
-        except ConnectionRefusedError as error:
-            raise _ExchangeError(FailureKind.REFUSED, "it refuses connections") from error
-        except socket.gaierror as error:
-            raise _ExchangeError(FailureKind.DNS, f"the name {endpoint.host} does not resolve") from error
+            raise _ExchangeError(FailureKind.TIMEOUT, f"no connection{limit}") from error
         except OSError as error:
-            refused = "Connect call failed" in str(error) and "111" in str(error)
-            kind = FailureKind.REFUSED if refused else FailureKind.NETWORK
-            raise _ExchangeError(
-                kind, "it refuses connections" if refused else f"no connection: {error}"
-            ) from error
+            raise _ExchangeError(*_why_not_connected(error, endpoint)) from error
         return connection
+
+
+class _Limit:
+    """A time limit that begins now; as text what it was, for people (the system has limits of its own)."""
+
+    __slots__ = ("_start", "timeout_s")
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._start = perf_counter()
+        self.timeout_s = timeout_s
+
+    def left_s(self) -> float:
+        """Seconds left, 0 when it has passed; very many without a limit."""
+        if self.timeout_s is None:
+            return _LONG_S
+        return max(0.0, self._start + self.timeout_s - perf_counter())
+
+    def __str__(self) -> str:
+        return "" if self.timeout_s is None else f" within {self.timeout_s:g} s"
+
+
+def _why_not_connected(error: OSError, endpoint: Endpoint) -> tuple[FailureKind, str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return FailureKind.TLS, f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return FailureKind.TLS, f"TLS failed: {error.reason or error}"
+    if isinstance(error, socket.gaierror):
+        return FailureKind.DNS, f"the name {endpoint.host} does not resolve"
+    # Of a name with several addresses asyncio joins the errors into one text without a number.
+    numbers = {error.errno, *(int(number) for number in _ERROR_NUMBER.findall(str(error)))}
+    if errno.ECONNREFUSED in numbers:
+        return FailureKind.REFUSED, "it refuses connections"
+    if endpoint.is_tls and isinstance(error, ConnectionError):
+        return FailureKind.TLS, f"TLS failed: it closed the connection ({error})"
+    return FailureKind.NETWORK, f"no connection: {error}"
 
 
 def _expire(future: "asyncio.Future[Response]", timeout_s: float) -> None:

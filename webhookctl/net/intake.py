@@ -5,6 +5,7 @@ aiohttp's server costs several times the parsing (bench/).
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,11 @@ _MAX_HEAD_BYTES = 64 * 1024  # request line and fields together; nginx allows 32
 _MAX_FIELDS = 256
 _MAX_FRAMING_RATIO = 16  # bytes on the wire for each byte of a chunked body: chunks of one byte take 6
 _LINGER_S = 2.0  # how long an unread body may keep coming after an early answer (413)
+_TARGET = re.compile(rb"(?:/|https?://)[^\x00-\x20\x7f]*\Z", re.IGNORECASE)
 _RETRY_AFTER = (b"Retry-After", b"1")
+_JUDGED_FIELDS = frozenset({b"content-length", b"expect", b"transfer-encoding", b"upgrade"})
+
+_Fields = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Connection(asyncio.Protocol):
         "_began_s",
         "_body",
         "_fields",
-        "_head_bytes",
+        "_held",
         "_intake",
         "_is_completing",
         "_is_deaf",
@@ -80,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_stand_in",
         "_target",
         "_unsent",
+        "_version",
         "_wire_bytes",
         "transport",
     )
@@ -100,13 +106,15 @@ class Connection(asyncio.Protocol):
         self._since_s = loop.time()  # when the last thing happened that the clock is to be measured from
         self._began_s = 0.0
         self._unsent = 0
-        self._stand_in: tuple[bytes, list[tuple[bytes, bytes]] | None] | None = None
+        self._held = b""  # the beginning of a request line that llhttp cannot read
+        self._stand_in: tuple[bytes, _Fields | None] | None = None
         self._begin()
         self.transport: asyncio.Transport
 
     def _begin(self) -> None:
         self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._version = ""
+        self._fields: _Fields = []
         self._body: bytes | bytearray = b""
         self._is_in_head = True
         self._owes_continue = False
@@ -141,7 +149,7 @@ class Connection(asyncio.Protocol):
         if self._is_message and not self._is_deaf:
             self._intake.on_refused(400, f"{self._peer} stopped in the middle of a request")
         self._is_deaf = self._is_ended = True
-        return not self._intake.is_tls and not self._is_parted and self._is_busy
+        return not self._intake.is_tls and (self._serving is not None or bool(self._queue))
 
     def pause_writing(self) -> None:
         self._is_stuffed = True
@@ -193,16 +201,15 @@ class Connection(asyncio.Protocol):
         was_message = self._is_message
         self._is_completing = False
         try:
-            self._parser.feed_data(data)
+            if self._held:
+                self._read_target(self._held + data)
+            else:
+                self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if not self._is_deaf:
                 self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserInvalidURLError as error:
-            if not self._is_completing and not self._is_deaf:
-                known = b"%b %b" % (self._parser.get_method(), self._target) if was_message else b""
-                self._read_target(known + data, error)
-            else:
-                self._refuse_bytes(error)
+            self._hold_line(data, was_message, error)
         except httptools.HttpParserError as error:
             self._refuse_bytes(error)
         if self._is_message and not self._is_deaf:
@@ -221,12 +228,24 @@ class Connection(asyncio.Protocol):
         elif self._wire_bytes > 2 * _MAX_HEAD_BYTES + _MAX_FRAMING_RATIO * len(self._body):
             self._refuse(400, "the body's chunks hold next to nothing")
 
-    def _read_target(self, line: bytes, error: Exception) -> None:
-        """Take a target with bytes over 0x7F as it is, which llhttp does not: it parses the rest without it."""
-        method, _, rest = line.lstrip(b"\r\n").partition(b" ")
-        target, space, rest = rest.partition(b" ")
-        if not space or not rest.startswith(b"HTTP/1.") or target.isascii() or not _is_plain(target):
+    def _hold_line(self, data: bytes, was_message: bool, error: Exception) -> None:
+        """llhttp gave up in a target: see whether that is for bytes over 0x7F alone. Pipelined ones are not saved."""
+        known = b"%b %b" % (self._parser.get_method(), self._target) if was_message else b""
+        if self._is_completing or (was_message and not self._target and not data.startswith(b"/")):
             self._refuse_bytes(error)
+        else:
+            self._read_target(known + data)
+
+    def _read_target(self, line: bytes) -> None:
+        """Take a target with bytes over 0x7F as it is: llhttp parses the rest without it."""
+        if b"\n" not in line:
+            self._held = line
+            return
+        self._held = b""
+        method, _, rest = line.lstrip(b"\r\n").partition(b" ")
+        target, _, rest = rest.partition(b" ")
+        if target.isascii() or not _TARGET.match(target) or not rest.startswith(b"HTTP/1."):
+            self._refuse_bytes("a character in the target that has to be percent-encoded")
         else:
             self._start_again(method + b" / " + rest, target, None)
 
@@ -241,18 +260,16 @@ class Connection(asyncio.Protocol):
         head.append(b"\r\n")
         self._start_again(b"".join(head) + rest, self._target, fields)
 
-    def _start_again(
-        self, data: bytes, target: bytes, fields: list[tuple[bytes, bytes]] | None
-    ) -> None:
+    def _start_again(self, data: bytes, target: bytes, fields: _Fields | None) -> None:
         """Have `data` parsed in place of what the peer sent; the request keeps the real `target` and `fields`."""
         self._parser = httptools.HttpRequestParser(self)
         self._begin()
         self._stand_in = (target, fields)
         self.data_received(data)
 
-    def _refuse_bytes(self, error: Exception) -> None:
+    def _refuse_bytes(self, why: Exception | str) -> None:
         if not self._is_deaf:
-            self._refuse(400, f"this is not a valid HTTP/1.1 request ({error})")
+            self._refuse(400, f"this is not a valid HTTP/1.1 request ({why})")
 
     def on_message_begin(self) -> None:
         self._is_message = True
@@ -273,38 +290,38 @@ class Connection(asyncio.Protocol):
             if fields is not None:
                 self._fields = fields
         self._is_in_head = False
-        length = expects = upgrade = coding = None
-        hosts = 0
-        size = len(self._target)
+        self._version = self._parser.get_http_version()
+        hosts, size = 0, len(self._target)
+        judged: dict[bytes, bytes] = {}
         for name, value in self._fields:
-            width = len(name)
-            size += width + len(value) + 4
-            if width == 4:
-                hosts += name.lower() == b"host"
-            elif width == 14 and name.lower() == b"content-length":
-                length = value
-            elif width == 17 and name.lower() == b"transfer-encoding":
-                coding = value.lower()
-            elif width == 6 and name.lower() == b"expect":
-                expects = value.lower()
-            elif width == 7 and name.lower() == b"upgrade":
-                upgrade = value.lower()
-        version = self._parser.get_http_version()
-        limits = self._intake.limits
+            size += len(name) + len(value) + 4
+            lower = name.lower()
+            if lower == b"host":
+                hosts += 1
+            elif lower in _JUDGED_FIELDS:
+                judged[lower] = value.lower()
         if size > _MAX_HEAD_BYTES or len(self._fields) > _MAX_FIELDS:
             self._refuse_head()
-        elif version not in ("1.1", "1.0"):
+        elif self._version not in ("1.1", "1.0"):
             self._refuse(505, "webhookctl speaks HTTP/1.1")
-        elif hosts > 1 or (hosts == 0 and version == "1.1"):
+        elif hosts > 1 or (hosts == 0 and self._version == "1.1"):
             self._refuse(400, "a request has to have exactly one Host header")
-        elif upgrade == b"websocket" or self._parser.get_method() == b"CONNECT":
+        else:
+            self._judge(judged)
+
+    def _judge(self, fields: dict[bytes, bytes]) -> None:
+        parser, is_old = self._parser, self._version == "1.0"
+        coding = fields.get(b"transfer-encoding", b"chunked")
+        if fields.get(b"upgrade") == b"websocket" or parser.get_method() == b"CONNECT":
             self._refuse(501, "webhookctl takes webhooks, not tunnels or WebSocket connections")
-        elif coding is not None and (coding != b"chunked" or version == "1.0"):
-            self._refuse(501 if version == "1.1" else 400, "the one transfer coding that is read is chunked")
-        elif length is not None and int(length) > limits.max_body_bytes:
+        elif coding != b"chunked":
+            self._refuse(501, "the one transfer coding that is read is chunked")
+        elif is_old and b"transfer-encoding" in fields:
+            self._refuse(400, "HTTP/1.0 has no transfer coding")
+        elif int(fields.get(b"content-length", 0)) > self._intake.limits.max_body_bytes:
             self._refuse_body()
-        elif expects is not None and version == "1.1":
-            self._answer_expectation(expects)
+        elif b"expect" in fields and not is_old and not parser.should_upgrade():
+            self._answer_expectation(fields[b"expect"])
 
     def _answer_expectation(self, expects: bytes) -> None:
         if expects != b"100-continue":
@@ -314,7 +331,7 @@ class Connection(asyncio.Protocol):
             self._say_continue()
 
     def _say_continue(self) -> None:
-        if self._owes_continue and not self._is_busy:
+        if self._owes_continue and not self._is_busy and not self._is_deaf:
             self._owes_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -335,7 +352,7 @@ class Connection(asyncio.Protocol):
         parser, intake, body = self._parser, self._intake, self._body
         if self._is_deaf or parser.should_upgrade():
             return  # done for, or its body is still to be read: _decline_upgrade
-        version = parser.get_http_version()
+        version = self._version
         capture = Capture(
             Request(
                 parser.get_method().decode("ascii"),
@@ -413,8 +430,8 @@ class Connection(asyncio.Protocol):
         """Serve or say what has waited for its turn, then read on."""
         while self._queue and self._serving is None and not self._is_stuffed:
             self._queue.popleft()()
-        if not self._is_busy and not self._is_parted:
-            if self._is_paused:
+        if not self._is_busy:
+            if self._is_paused and not self.transport.is_closing():
                 self._is_paused = False
                 self._since_s = self._began_s = self._loop.time()
                 self.transport.resume_reading()
@@ -446,7 +463,9 @@ class Connection(asyncio.Protocol):
         if len(self._target) > _MAX_HEAD_BYTES or (self._is_in_head and not self._fields):
             self._refuse(414, f"the request target is longer than {_MAX_HEAD_BYTES:,} bytes")
         else:
-            self._refuse(431, f"the headers are larger than {_MAX_HEAD_BYTES:,} bytes or more than {_MAX_FIELDS}")
+            self._refuse(
+                431, f"the headers are larger than {_MAX_HEAD_BYTES:,} bytes or more than {_MAX_FIELDS}"
+            )
 
     def _refuse_body(self) -> None:
         limit = self._intake.limits.max_body_bytes
@@ -459,9 +478,3 @@ def _peer(transport: asyncio.BaseTransport) -> str:
         return ""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_plain(target: bytes) -> bool:
-    return target.startswith((b"/", b"http://", b"https://")) and not any(
-        byte <= 0x20 or byte == 0x7F for byte in target
-    )

@@ -22,6 +22,7 @@ from webhookctl.output import record
 from webhookctl.output.record import Record
 
 VERSION = 1
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class NdjsonRenderer:
@@ -38,7 +39,7 @@ class NdjsonRenderer:
         line: Record = {"v": VERSION, "type": kind, "ts": record.timestamp(self._now_s()), "seq": self._seq}
         line["id"] = exchange_id
         line.update(fields)
-        self._stream.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._stream.write(_encode(line) + "\n")
         self._stream.flush()
 
 

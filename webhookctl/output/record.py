@@ -5,6 +5,7 @@ Pure. Bodies are base64 and, where they are UTF-8, text as well; header values a
 
 from base64 import b64encode
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 from webhookctl.model import Attempt, Detection, Exchange, Headers, Request, Verdict
@@ -14,7 +15,13 @@ Record: TypeAlias = dict[str, object]
 
 def timestamp(at_s: float) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole_s = int(at_s)
+    return f"{_second(whole_s)}.{int((at_s - whole_s) * 1_000):03d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def headers(fields: Headers) -> list[list[str]]:

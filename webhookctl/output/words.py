@@ -4,6 +4,9 @@ Pure; knows styles by name only.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from time import localtime, strftime
 
 from webhookctl.formats import safe_line
 from webhookctl.model import Attempt, Verdict, VerdictKind
@@ -14,7 +17,13 @@ _STATUS_WORDS = {2: ("ok", "ok"), 3: ("notice", "redirect"), 4: ("warn", "refuse
 
 def clock(at_s: float) -> str:
     """Local time of day with milliseconds."""
-    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    whole_s = int(at_s)
+    return f"{_clock_second(whole_s)}.{int((at_s - whole_s) * 1_000):03d}"
+
+
+@lru_cache(maxsize=16)
+def _clock_second(at_s: int) -> str:
+    return strftime("%H:%M:%S", localtime(at_s))
 
 
 def moment(at_s: float) -> str:
@@ -57,8 +66,6 @@ def status(code: int, reason: str = "") -> Segments:
 
 
 def _is_unusual(code: int, reason: str) -> bool:
-    from http import HTTPStatus
-
     try:
         return HTTPStatus(code).phrase.casefold() != reason.casefold()
     except ValueError:

@@ -22,7 +22,7 @@ def local_certificate(folder: Path, *, now_s: float) -> tuple[Path, Path]:
     """
     certificate, key = folder / "localhost.pem", folder / "localhost.key"
     now = datetime.fromtimestamp(now_s, UTC)
-    if certificate.exists() and key.exists() and _is_fresh(certificate, now):
+    if certificate.exists() and key.exists() and _is_usable(certificate, key, now):
         return certificate, key
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,11 +38,15 @@ def local_certificate(folder: Path, *, now_s: float) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _is_fresh(path: Path, now: datetime) -> bool:
+def _is_usable(certificate: Path, key: Path, now: datetime) -> bool:
+    """Whether both can be read, belong together, and last for a while."""
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    with suppress(OSError, ValueError):
-        return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc - now > _RENEW_BEFORE
+    with suppress(OSError, ValueError, TypeError):
+        known = x509.load_pem_x509_certificate(certificate.read_bytes())
+        fits = load_pem_private_key(key.read_bytes(), None).public_key() == known.public_key()
+        return fits and known.not_valid_after_utc - now > _RENEW_BEFORE
     return False
 
 
@@ -55,6 +59,10 @@ def _make(now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "webhookctl on localhost")])
     addresses = [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign"), False
+    )
+    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -65,6 +73,14 @@ def _make(now: datetime) -> tuple[bytes, bytes]:
         .not_valid_after(now + timedelta(days=_VALID_DAYS))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True, key_cert_sign=True, encipher_only=False, decipher_only=False, **usage
+            ),
+            critical=True,
+        )
+        .add_extension(key_id, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )

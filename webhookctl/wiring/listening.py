@@ -335,17 +335,17 @@ class _Keeper:
         self._folder = FixtureFolder(plan.fixtures)
         self._queue: SimpleQueue[Exchange | None] = SimpleQueue()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._full: dict[tuple[str | None, str | None], int] = {}
+        self._taken: dict[tuple[str | None, str | None], int] = {}
         self._thread = threading.Thread(target=self._work, name="fixture-keeper", daemon=True)
         self._thread.start()
 
     def offer(self, exchange: Exchange) -> None:
-        """Have `exchange` saved, unless its event has enough fixtures or the same delivery was saved already."""
+        """Have `exchange` saved, unless its event has enough fixtures or the same delivery was offered before."""
         detection = exchange.detection
         key = (detection.provider, detection.event)
-        taken = self._full.get(key, 0)
-        if taken < self._plan.save_limit:
-            self._full[key] = taken + 1
+        taken = self._taken.get(key, 0)
+        if taken < self._plan.save_limit and not self._is_repeated(exchange):
+            self._taken[key] = taken + 1
             self._queue.put(exchange)
 
     def close(self) -> None:
@@ -372,20 +372,15 @@ class _Keeper:
                 self._loop.call_soon_threadsafe(self._give_back, (detection.provider, detection.event))
 
     def _give_back(self, key: tuple[str | None, str | None]) -> None:
-        self._full[key] -= 1
+        self._taken[key] -= 1
 
     def _save(self, exchange: Exchange) -> Path | None:
         saved = self._project.fixture_of(exchange, keep_secrets=self._plan.is_keeping_secrets)
         return self._folder.save(saved, limit=self._plan.save_limit)
 
-    def _is_known(self, exchange: Exchange) -> bool:
-        """Whether the very same delivery came before: same place, same body, same id."""
+    def _is_repeated(self, exchange: Exchange) -> bool:
+        """Whether the very same delivery was offered before in this run: same place, same body, same id."""
         request = exchange.capture.request
-        if exchange.duplicate_of is not None:
-            with History(self._project.state.history_path) as history:
-                original = history.find(exchange.duplicate_of)
-            if original is not None and original.capture.request.body == request.body:
-                return True
         digest = blake2b(request.body, digest_size=16)
         digest.update(f"{request.method} {request.target} {exchange.detection.delivery_id}".encode())
         key = digest.digest()
@@ -395,6 +390,14 @@ class _Keeper:
         if len(self._seen) > _REMEMBERED_BODIES:
             self._seen.popitem(last=False)
         return False
+
+    def _is_known(self, exchange: Exchange) -> bool:
+        """Whether the same delivery came in an earlier run, as the history tells."""
+        if exchange.duplicate_of is None:
+            return False
+        with History(self._project.state.history_path) as history:
+            original = history.find(exchange.duplicate_of)
+        return original is not None and original.capture.request.body == exchange.capture.request.body
 
     def _tell(self, event: Event) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is listening any more
