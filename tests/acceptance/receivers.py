@@ -3,16 +3,26 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 from tests.acceptance.running import DEADLINE_S
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class CaseInsensitive(dict[str, str]):
+    """Header fields under their names in lower case, as web frameworks give them; any case finds them."""
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        super().__init__((name.lower(), value) for name, value in fields)
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +31,7 @@ class Received:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: CaseInsensitive
     body: bytes
 
 
@@ -56,7 +66,7 @@ def app(
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            received = Received(self.command, self.path, self.headers, body)
+            received = Received(self.command, self.path, CaseInsensitive(self.headers.items()), body)
             with running.changed:
                 running.received.append(received)
                 running.changed.notify_all()
@@ -106,21 +116,20 @@ class RawMessage:
         return int(self.start.split(b" ")[1])
 
 
-def read_message(stream: socket.SocketIO | object, *, is_bodyless: bool = False) -> RawMessage | None:
+def read_message(stream: BinaryIO, *, is_bodyless: bool = False) -> RawMessage | None:
     """The next message on a buffered binary stream; None when the stream ended before one began."""
-    readline, read = getattr(stream, "readline"), getattr(stream, "read")  # noqa: B009  (sockets' makefile)
-    start: bytes = readline()
+    start = stream.readline()
     if not start.endswith(b"\r\n"):
         return None
     headers: RawHeaders = []
-    while (line := readline()) not in (b"\r\n", b""):
+    while (line := stream.readline()) not in (b"\r\n", b""):
         name, _, value = line.removesuffix(b"\r\n").partition(b": ")
         headers.append((name, value))
     length = next((int(value) for name, value in headers if name.lower() == b"content-length"), None)
     if is_bodyless:
         body = b""
     else:
-        body = read(length) if length is not None else b""
+        body = stream.read(length) if length is not None else b""
     return RawMessage(start.removesuffix(b"\r\n"), headers, body)
 
 
@@ -174,10 +183,8 @@ def sink(serve: Serve = accept_all) -> Iterator[Sink]:
         yield running
     finally:
         for each in (listener, *connections):
-            try:
+            with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             each.close()
 
 

@@ -135,14 +135,14 @@ class Listening:
         """All events so far (of a listener with --json)."""
         return [json.loads(line) for line in self.lines.whole]
 
-    def of_type(self, kind: str, *, id: int | None = None) -> list[Record]:
-        """The events of one type so far, of one delivery where `id` is given."""
-        return [event for event in self.events if event["type"] == kind and id in (None, event["id"])]
+    def of_type(self, kind: str, *, number: int | None = None) -> list[Record]:
+        """The events of one type so far, of delivery `number` where that is given."""
+        return [event for event in self.events if event["type"] == kind and number in (None, event["id"])]
 
-    def wait_for(self, kind: str, count: int = 1, *, id: int | None = None) -> list[Record]:
+    def wait_for(self, kind: str, count: int = 1, *, number: int | None = None) -> list[Record]:
         """Block until there are `count` events of that type; all of them."""
-        self.lines.wait_until(lambda: len(self.of_type(kind, id=id)) >= count, f"{count} x {kind}")
-        return self.of_type(kind, id=id)
+        self.lines.wait_until(lambda: len(self.of_type(kind, number=number)) >= count, f"{count} x {kind}")
+        return self.of_type(kind, number=number)
 
     def wait_for_text(self, text: str) -> str:
         """Block until `text` was written, colours aside; all that was written, without colours."""
@@ -153,7 +153,7 @@ class Listening:
     def text(self) -> str:
         return visible(self.lines.raw.decode("utf-8", "replace"))
 
-    def signal(self, number: int) -> None:
+    def interrupt(self, number: int = signal.SIGINT) -> None:
         self.process.send_signal(number)
 
     def wait(self, timeout_s: float = DEADLINE_S) -> int:
@@ -164,7 +164,7 @@ class Listening:
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """End it as a person would; its exit code."""
-        self.signal(number)
+        self.interrupt(number)
         return self.wait()
 
 

@@ -43,13 +43,12 @@ def test_listen_trigger_and_replay_work_typed_bare_and_stripes_own_sdk_accepts_t
     assert "resigned" in replayed.text
     arrivals = [line for line in output if " -> " in line]
     assert ["sig ok" in line for line in arrivals] == [True, True]
-    assert [line.split("  ", 1)[1].split("  #")[0] for line in output if " <- " in line][0].startswith("<- 200 ok")
+    assert sum("<- 200 ok" in line for line in output) == 2
     assert output[-1] == (
         "Stopped (interrupted): 2 received, 2 delivered, 0 failed, 2 signatures ok, 1 saved as fixtures"
     )
     assert [received.path for received in stripe_app.received] == ["/webhooks", "/webhooks"]
-    first, second = (received.headers["Stripe-Signature"] for received in stripe_app.received)
-    assert first != second or stripe_app.received[0].body == stripe_app.received[1].body
+    assert stripe_app.received[0].body == stripe_app.received[1].body
     assert listening.errors == ""
 
 

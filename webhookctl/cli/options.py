@@ -105,6 +105,12 @@ Concurrency: TypeAlias = Annotated[
 Rate: TypeAlias = Annotated[
     str | None, typer.Option("--rate", metavar="N/s", help="Start at most this many a second: 10/s, 30/m.")
 ]
+OwnsHost: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--i-own-this-host", help="Allow load (more than 100, or 10 at once) on a host that is not local."
+    ),
+]
 FixtureFolderOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--fixtures", metavar="DIR", help="Folder of the fixtures, instead of the configured one."),

@@ -40,6 +40,7 @@ def replay(
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
     fixtures: options.FixtureFolderOption = None,
+    owns_host: options.OwnsHost = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the exact requests and send nothing.")
     ] = False,
@@ -80,4 +81,4 @@ def replay(
     send_options = sending.send_options(
         project, endpoint, times=times, concurrency=concurrency, rate=rate, timeout=timeout, insecure=insecure
     )
-    return command.send(work, send_options)
+    return command.send(work, send_options, owns_host=owns_host)

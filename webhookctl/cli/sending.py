@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from webhookctl.wiring.project import Project
     from webhookctl.wiring.sending import SendOptions
 
+_FEW, _FEW_AT_ONCE = 100, 10  # up to here it is development, above it is a load test
+
 
 def imagined_endpoint(project: "Project") -> "Endpoint":
     """Where a dry run would go: the real default where there is one, else the listener's usual address."""
@@ -100,14 +102,19 @@ class Command:
             envelope.write_envelope(self.name, {"attempts": shown}, exit_code=ExitCode.OK)
         return ExitCode.OK
 
-    def send(self, work: "Sequence[Prepare]", options: "SendOptions") -> int:
-        """Send all of it; 0 when every answer was 2xx, 1 when one was not, 5 when an endpoint gave none."""
+    def send(self, work: "Sequence[Prepare]", options: "SendOptions", *, owns_host: bool) -> int:
+        """Send all of it; 0 when every answer was 2xx, 1 when one was not, 5 when an endpoint gave none.
+
+        Raises UsageError `host-not-owned` for load on a host that is not local, unless `owns_host`.
+        """
         from webhookctl.cli.running import run_async
         from webhookctl.output import envelope
         from webhookctl.output import sending as output
         from webhookctl.wiring.sending import judge_sent, send_all
 
         total = len(work) * options.times
+        if not owns_host:
+            _refuse_foreign_load(options, total)
         report = output.SendReport(self._painter(), total=total, judge=judge_sent)
         records: list[dict[str, object]] = []
         codes: list[ExitCode] = []
@@ -134,6 +141,18 @@ class Command:
         from webhookctl.output.painter import painter
 
         return painter(is_plain=self.is_plain or self.is_json, is_colour_forced=forces_color())
+
+
+def _refuse_foreign_load(options: "SendOptions", total: int) -> None:
+    from webhookctl.address import is_local
+
+    is_load = total > _FEW or options.concurrency > _FEW_AT_ONCE
+    if is_load and not is_local(options.endpoint):
+        raise UsageError(
+            "host-not-owned",
+            f"{total} requests, {options.concurrency} at once, to {options.endpoint.host} are load on somebody's host",
+            "if it is yours, say so: --i-own-this-host",
+        )
 
 
 def _code(sent: "Sent") -> ExitCode:

@@ -45,7 +45,7 @@ def sign(
     if provider is None:
         raise UsageError("provider-missing", "sign for which provider?", "for example --provider stripe")
     scheme = project.scheme(provider)
-    secrets = project.secrets(provider, flag=secret or [])
+    secrets = project.existing_secrets(provider, flag=secret or [])
     fields = signing.sign(
         scheme,
         secrets[0],

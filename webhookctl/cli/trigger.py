@@ -36,6 +36,7 @@ def trigger(
     rate: options.Rate = None,
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
+    owns_host: options.OwnsHost = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the exact request and send nothing.")
     ] = False,
@@ -78,7 +79,7 @@ def trigger(
     send_options = sending.send_options(
         project, endpoint, times=times, concurrency=concurrency, rate=rate, timeout=timeout, insecure=insecure
     )
-    return command.send(work, send_options)
+    return command.send(work, send_options, owns_host=owns_host)
 
 
 def _only_provider(project: "Project", event: str) -> str | None:

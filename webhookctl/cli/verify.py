@@ -60,7 +60,7 @@ def verify(
     scheme = project.scheme(detection.provider)
     judged_at_s = parse_time(at, "--at") if at else received_at_s if received_at_s is not None else now_s()
     verdict = signing.verify(
-        scheme, project.secrets(scheme.id, flag=secret or []), request, now_s=judged_at_s, url=url
+        scheme, project.existing_secrets(scheme.id, flag=secret or []), request, now_s=judged_at_s, url=url
     )
     from webhookctl.output import envelope
 

@@ -218,7 +218,11 @@ def _first(secrets: Sequence[Secret], scheme: Scheme) -> Secret:
 def _without_old_signature(headers: Headers, scheme: Scheme, signature: Headers) -> Headers:
     """What is signed anew stays to be replaced in its place; older signatures and redacted values are left out."""
     made = {name.lower() for name, _ in signature}
-    old = {name.lower().encode("latin-1") for name in scheme.signature_names}
+    old = {
+        name.lower().replace("{n}", str(number)).encode("latin-1")
+        for name in scheme.signature_names
+        for number in range(1, 10)
+    }
     return tuple(
         (name, value)
         for name, value in headers

@@ -83,6 +83,23 @@ class Project:
         known = self.known_secrets(provider, flag=flag)
         return known or (self.state.development_secret(),)
 
+    def existing_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
+        """As `secrets`, but makes none: for commands that leave nothing behind. Raises UsageError `secret-missing`."""
+        known = self.known_secrets(provider, flag=flag)
+        if known:
+            return known
+        development = self.state.peek_development_secret()
+        if development is None:
+            scheme = self.scheme(provider)
+            variable = scheme.secret_variables[0] if scheme.secret_variables else "NAME"
+            raise UsageError(
+                "secret-missing",
+                f"no secret of {scheme.name} is known here",
+                f"--secret env:{variable}, or export {variable}=…, or start `webhookctl listen` once: it makes a "
+                "development secret for this project",
+            )
+        return (development,)
+
     def known_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
         """The secrets that somebody configured for `provider`; empty when there are none."""
         if flag:
