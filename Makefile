@@ -30,8 +30,11 @@ format: .venv/ready
 	$(BIN)/ruff format .
 
 bench: .venv/ready
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
-	$(BIN)/python bench/forward.py
+	@# mitmproxy pins versions of its own: it gets an environment of its own. Without it the rest is measured.
+	@test -x .venv-bench/bin/mitmdump || { $(PYTHON) -m venv .venv-bench \
+	  && .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
+	  && .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --group bench; } || true
+	$(BIN)/python bench/forward.py $(BENCH)
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,9 @@ from webhookctl.model import Capture, Endpoint, Headers, Request
 _URL = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<path>[^#]*)(?P<fragment>#.*)?\Z"
 )
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:@\[\]]*))(?::(?P<port>[0-9]*))?\Z")
+_AUTHORITY = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<host>[^\s:@\[\]]*))(?::(?P<port>[0-9]*))?\Z"
+)
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _UNWRITABLE = re.compile(r"[^\x21-\x7e]")

@@ -18,6 +18,7 @@ class Ready:
     fixtures: str | None  # folder that deliveries are saved to, or None
     providers: tuple[tuple[str, str], ...]  # provider id and where its secret comes from
     history: str
+    is_loopback: bool = True  # nobody but this machine can reach it
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def app(
 
         do_POST = do_PUT = do_GET = handle_any  # noqa: N815  (http.server's names)
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  (its name there)
             """Nobody reads it."""
 
     class Server(ThreadingHTTPServer):
@@ -126,10 +126,7 @@ def read_message(stream: BinaryIO, *, is_bodyless: bool = False) -> RawMessage |
         name, _, value = line.removesuffix(b"\r\n").partition(b": ")
         headers.append((name, value))
     length = next((int(value) for name, value in headers if name.lower() == b"content-length"), None)
-    if is_bodyless:
-        body = b""
-    else:
-        body = stream.read(length) if length is not None else b""
+    body = stream.read(length) if length is not None and not is_bodyless else b""
     return RawMessage(start.removesuffix(b"\r\n"), headers, body)
 
 
@@ -145,14 +142,21 @@ class Sink:
     requests: list[RawMessage] = field(default_factory=list)
 
 
-def accept_all(request: RawMessage, connection: socket.socket) -> bool:
-    """200 with an empty body."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    return True
+def always(answer: bytes) -> Serve:
+    """Answers the same raw bytes to everything."""
+
+    def serve(_: RawMessage, connection: socket.socket) -> bool:
+        connection.sendall(answer)
+        return True
+
+    return serve
+
+
+ACCEPT_ALL = always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
 @contextmanager
-def sink(serve: Serve = accept_all) -> Iterator[Sink]:
+def sink(serve: Serve = ACCEPT_ALL) -> Iterator[Sink]:
     """A receiver on bare sockets that keeps every byte it is sent and answers what `serve` writes."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     running = Sink(f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-DEADLINE_S = 60.0
+DEADLINE_S = 30.0
 """How long anything may take before the test fails. Far above what it takes, so that a busy machine passes."""
 
 Record: TypeAlias = dict[str, Any]
@@ -94,7 +94,8 @@ class Lines:
         with self._changed:
             is_done = self._changed.wait_for(lambda: bool(is_there()) or self.ended, DEADLINE_S)
         if not is_done or not is_there():
-            raise AssertionError(f"{what} did not come; this was written:\n{self.raw.decode('utf-8', 'replace')}")
+            written = self.raw.decode("utf-8", "replace")
+            raise AssertionError(f"{what} did not come; at the end of what did:\n{written[-2_000:]}")
 
     def join(self) -> None:
         self._thread.join(DEADLINE_S)
@@ -177,7 +178,8 @@ class Project:
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """All variables that its commands see."""
         return {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(self.home),
@@ -198,7 +200,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "webhookctl", *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             input=stdin,
             capture_output=True,
             timeout=DEADLINE_S,
@@ -233,10 +235,10 @@ class Project:
 
     @contextmanager
     def watching(self, *arguments: str, **variables: str) -> Iterator[Listening]:
-        """`listen --port 0` in a pseudo-terminal of 100 columns: what a person at a screen sees."""
+        """`listen --port 0` in a pseudo-terminal of 140 columns: what a person at a screen sees."""
         ours, theirs = pty.openpty()
         errors = self.home / "stderr"
-        project = self.with_environment(TERM="xterm-256color", COLUMNS="100", LINES="40", **variables)
+        project = self.with_environment(TERM="xterm-256color", COLUMNS="140", LINES="40", **variables)
         with open(errors, "wb") as stderr:
             process = project._start(("listen", "--port", "0", *arguments), stdout=theirs, stderr=stderr)
         os.close(theirs)
@@ -250,13 +252,11 @@ class Project:
             listening.lines.join()
             os.close(ours)
 
-    def _start(
-        self, arguments: Sequence[str], *, stdout: int, stderr: Any
-    ) -> "subprocess.Popen[bytes]":
+    def _start(self, arguments: Sequence[str], *, stdout: int, stderr: Any) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [sys.executable, "-m", "webhookctl", *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

@@ -22,14 +22,19 @@ def test_listen_trigger_and_replay_work_typed_bare_and_stripes_own_sdk_accepts_t
 
     def check(received: Received) -> Answer:
         try:
-            event = stripe.Webhook.construct_event(received.body, received.headers["Stripe-Signature"], secret)
+            event = stripe.Webhook.construct_event(
+                received.body, received.headers["Stripe-Signature"], secret
+            )
         except stripe.SignatureVerificationError as error:
             return 400, str(error).encode()
         return 200, f"thank you for {event['type']}".encode()
 
-    with app(check) as stripe_app, project.listening(
-        *usual_port_flags(), "--forward-to", f"{stripe_app.url}/webhooks", is_bare=True
-    ) as listening:
+    with (
+        app(check) as stripe_app,
+        project.listening(
+            *usual_port_flags(), "--forward-to", f"{stripe_app.url}/webhooks", is_bare=True
+        ) as listening,
+    ):
         triggered = project.ok("trigger", "payment_intent.succeeded")
         listening.wait_for_text("saved fixtures/stripe/payment_intent.succeeded.toml  #1")
         replayed = project.ok("replay", "payment_intent.succeeded")

@@ -4,9 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -103,6 +103,10 @@ def checking(case: Case, secret: str) -> Callable[[Received], Answer]:
     return handle
 
 
+def now_s() -> float:
+    return datetime.now(UTC).timestamp()
+
+
 def event_of(project: Project, case: Case) -> str:
     """The event as one types it: the first of the catalogue where the test does not name one."""
     if case.event:
@@ -136,12 +140,13 @@ def test_the_sdk_behind_listen_accepts_what_was_triggered_and_what_was_replayed_
 ) -> None:
     secret = project.ok("listen", "--print-secret").text.strip()
     event = event_of(project, case)
-    with app(checking(case, secret)) as sdk_app, project.listening(
-        "--forward-to", sdk_app.url, "--json"
-    ) as listening:
+    with (
+        app(checking(case, secret)) as sdk_app,
+        project.listening("--forward-to", sdk_app.url, "--json") as listening,
+    ):
         assert project.ok("trigger", event, "--json").attempts[0]["status"] == 200
 
-        old = raw_delivery(project, case, event, signed_at_s=time.time() - 3_600)
+        old = raw_delivery(project, case, event, signed_at_s=now_s() - 3_600)
         assert send_raw(listening.url, old).status == (400 if case.has_clock else 200)
         listening.wait_for("saved", 2)
         saved = listening.of_type("saved", number=2)[0]["path"]
@@ -156,7 +161,9 @@ def test_the_sdk_behind_listen_accepts_what_was_triggered_and_what_was_replayed_
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_sdk_called_directly_refuses_a_wrong_secret_and_a_tampered_body(project: Project, case: Case) -> None:
+def test_the_sdk_called_directly_refuses_a_wrong_secret_and_a_tampered_body(
+    project: Project, case: Case
+) -> None:
     secret = project.ok("listen", "--print-secret").text.strip()
     event = event_of(project, case)
     with app(checking(case, secret)) as sdk_app:
@@ -166,7 +173,7 @@ def test_the_sdk_called_directly_refuses_a_wrong_secret_and_a_tampered_body(proj
         wrong = project.run("trigger", event, *direct, "--secret", OTHER_SECRET)
         assert (wrong.exit_code, wrong.attempts[0]["status"]) == (1, 400)
 
-        right = raw_delivery(project, case, event, signed_at_s=time.time())
+        right = raw_delivery(project, case, event, signed_at_s=now_s())
         assert send_raw(sdk_app.url, right).status == 200
         head, _, body = right.partition(b"\r\n\r\n")
         tampered = body.replace(b"a", b"b", 1)
@@ -174,11 +181,13 @@ def test_the_sdk_called_directly_refuses_a_wrong_secret_and_a_tampered_body(proj
         assert send_raw(sdk_app.url, head + b"\r\n\r\n" + tampered).status == 400
 
 
-def test_an_exact_replay_of_a_stale_delivery_is_refused_by_the_sdk_and_the_output_says_why(project: Project) -> None:
+def test_an_exact_replay_of_a_stale_delivery_is_refused_by_the_sdk_and_the_output_says_why(
+    project: Project,
+) -> None:
     case = CASES[0]
     secret = project.ok("listen", "--print-secret").text.strip()
     with app(checking(case, secret)) as sdk_app, project.listening("--forward-to", sdk_app.url) as listening:
-        old = raw_delivery(project, case, "payment_intent.succeeded", signed_at_s=time.time() - 3_600)
+        old = raw_delivery(project, case, "payment_intent.succeeded", signed_at_s=now_s() - 3_600)
         assert send_raw(listening.url, old).status == 400
         listening.wait_for_text("saved fixtures/stripe/payment_intent.succeeded.toml")
 
@@ -196,9 +205,10 @@ def test_an_exact_replay_of_a_stale_delivery_is_refused_by_the_sdk_and_the_outpu
 def test_a_new_id_makes_a_replay_another_event_for_the_app_and_its_sdk(project: Project) -> None:
     case = CASES[0]
     secret = project.ok("listen", "--print-secret").text.strip()
-    with app(checking(case, secret)) as sdk_app, project.listening(
-        "--forward-to", sdk_app.url, "--json"
-    ) as listening:
+    with (
+        app(checking(case, secret)) as sdk_app,
+        project.listening("--forward-to", sdk_app.url, "--json") as listening,
+    ):
         project.ok("trigger", "payment_intent.succeeded")
         path = listening.wait_for("saved")[0]["path"]
         for flags in ((), ("--new-id",)):

@@ -5,6 +5,7 @@ The only place that turns an error into an exit code.
 
 import sys
 from collections.abc import Sequence
+from errno import EDQUOT, ENOSPC
 
 import typer
 from typer.exceptions import TyperException
@@ -12,6 +13,8 @@ from typer.exceptions import TyperException
 from webhookctl import __version__
 from webhookctl.cli import config, demo, doctor, fixtures, listen, log, replay, show, sign, trigger, verify
 from webhookctl.errors import ExitCode, UsageError, WebhookctlError
+
+_TRACEBACK = "--traceback"
 
 app = typer.Typer(
     name="webhookctl",
@@ -22,11 +25,19 @@ app = typer.Typer(
 )
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        sys.stdout.write(f"webhookctl {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", "-V", help="Show the version."),
-    traceback: bool = typer.Option(  # noqa: ARG001  (`run` looks for it itself, also when parsing fails)
-        False, "--traceback", help="Show Python's traceback of an error."
+    version: bool = typer.Option(  # its callback answers
+        False, "--version", "-V", help="Show the version.", is_eager=True, callback=_show_version
+    ),
+    traceback: bool = typer.Option(  # `run` looks for it itself, wherever it stands
+        False, _TRACEBACK, help="Show Python's traceback of an error."
     ),
 ) -> None:
     """Receive, verify, record, replay and forge webhooks: any provider, offline, exact to the byte.
@@ -40,9 +51,6 @@ def options(
     Exit codes: 0 ok, 1 a finding, 2 usage, 3 signature invalid, 4 fixture invalid,
     5 unreachable or timed out, 70 a bug of ours, 130 interrupted.
     """
-    if version:
-        sys.stdout.write(f"webhookctl {__version__}\n")
-        raise typer.Exit
 
 
 app.command("listen")(listen.listen)
@@ -63,27 +71,34 @@ def run(arguments: Sequence[str]) -> int:
     from webhookctl.output import envelope
 
     try:
-        code = app(args=list(arguments), prog_name="webhookctl", standalone_mode=False)
+        words = [argument for argument in arguments if argument != _TRACEBACK]  # it may stand anywhere
+        code = app(args=words, prog_name="webhookctl", standalone_mode=False)
         return int(code) if isinstance(code, int) else ExitCode.OK
     except WebhookctlError as error:
-        if "--traceback" in arguments:
-            raise
         return _report(error, arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        envelope.discard_output()
-        return ExitCode.OK
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer's way: whoever read the output is gone
+            return ExitCode.OK
+        raise  # the end of a shell completion
     except TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer does not export it; its message is the help
+            envelope.write_help(error.format_message())
+            return ExitCode.USAGE
         return _report(_usage_error(error), arguments)
     except Exception as error:
-        if "--traceback" in arguments:
-            raise
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+            envelope.discard_output()
+            return _report(
+                UsageError("disk-full", f"cannot write: {error.strerror}", "make room, then run it again"), ()
+            )
         bug = WebhookctlError(
             "internal",
             f"webhookctl {__version__} failed: {type(error).__name__}: {error}",
-            "this is a bug of ours; run it again with `webhookctl --traceback …` and report what it prints",
+            "this is a bug of ours; run it again with --traceback and report what it prints",
         )
+        bug.__cause__ = error
         return _report(bug, arguments)
 
 
@@ -98,10 +113,21 @@ def _usage_error(error: TyperException) -> UsageError:
 def _report(error: WebhookctlError, arguments: Sequence[str]) -> int:
     from webhookctl.output import envelope
 
+    if _TRACEBACK in arguments:
+        envelope.write_traceback(error)
     if "--json" in arguments:
-        command = next((argument for argument in arguments if not argument.startswith("-")), "")
         record = envelope.error_record(error)
-        envelope.write_envelope(command, None, exit_code=error.exit_code, errors=[record])
+        try:
+            envelope.write_envelope(_command(arguments), None, exit_code=error.exit_code, errors=[record])
+        except BrokenPipeError:
+            envelope.discard_output()
     else:
         envelope.write_error(error)
     return error.exit_code
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command that `arguments` name, as far as they do: `sign`, `fixtures show`."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    groups = [group.name for group in app.registered_groups]
+    return " ".join(words[: 2 if words[:1] and words[0] in groups else 1])

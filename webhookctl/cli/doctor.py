@@ -110,6 +110,13 @@ def _installed() -> list[str]:
 
 
 def _providers(project: "Project") -> "Iterator[Finding]":
+    if project.config.provider is not None:
+        project.scheme(project.config.provider)
+    for source in project.config.secrets:
+        if source.provider not in project.provider_ids():
+            yield Finding(
+                "warn", "providers", f"{source.origin}: a secret for {source.provider}, which is not known"
+            )
     own = f", {len(project.own_schemes)} of your own" if project.own_schemes else ""
     yield Finding("ok", "providers", f"{len(project.provider_ids())} known{own}")
 
@@ -128,6 +135,9 @@ def _state(project: "Project") -> "Iterator[Finding]":
 
     folder = project.state.folder
     parent = folder if folder.exists() else folder.parent
+    if not parent.is_dir():
+        yield Finding("fail", "state folder", f"{parent} is not a folder: nothing could be recorded")
+        return
     if not os.access(parent, os.W_OK):
         yield Finding("fail", "state folder", f"{parent} is not writable: nothing could be recorded")
         return
@@ -137,13 +147,19 @@ def _state(project: "Project") -> "Iterator[Finding]":
 
 
 def _history(project: "Project") -> "Iterator[Finding]":
+    from webhookctl.output import words
     from webhookctl.store.history import History
 
     path = project.state.history_path
     with History(path) as history:
         count = history.count()
-    size = path.stat().st_size if path.exists() else 0
-    yield Finding("ok", "history", f"{count:,} deliveries, {size / 1_000_000:.1f} MB, at {path}")
+    files = (path, path.with_name(f"{path.name}-wal"))
+    size = sum(file.stat().st_size for file in files if file.exists())
+    yield Finding(
+        "ok",
+        "history",
+        f"{count:,} {'delivery' if count == 1 else 'deliveries'}, {words.size(size)}, at {path}",
+    )
 
 
 def _fixtures(project: "Project") -> "Iterator[Finding]":
@@ -152,6 +168,9 @@ def _fixtures(project: "Project") -> "Iterator[Finding]":
     broken = [entry for entry in entries if entry.problem]
     for entry in broken:
         yield Finding("warn", "fixtures", entry.problem)
+    if folder.root.exists() and not folder.root.is_dir():
+        yield Finding("fail", "fixtures", f"{folder.root} is not a folder")
+        return
     writable = _is_writable(folder.root)
     detail = f"{len(entries)} at {folder.root}" + ("" if writable else ", which is not writable")
     yield Finding("ok" if writable else "fail", "fixtures", detail)

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from webhookctl.cli import options
-from webhookctl.errors import ExitCode, UsageError
+from webhookctl.errors import ExitCode, FixtureError, UsageError
 
 if TYPE_CHECKING:
     from webhookctl.store.fixtures import FixtureFolder
+    from webhookctl.wiring.project import Project
 
 app = typer.Typer(no_args_is_help=True)
 
 Targets = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[TARGET...]",
+        metavar="TARGET",
         help="Names, paths, folders or globs. [default: all]",
         autocompletion=options.complete_fixture,
     ),
@@ -42,8 +43,10 @@ def list_fixtures(
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
 
-    entries = open_project().fixture_folder(folder).listing()
+    entries = _folder(open_project(), folder).listing()
     if json:
+        from webhookctl.output import record
+
         data: dict[str, object] = {
             "fixtures": [
                 {
@@ -51,7 +54,9 @@ def list_fixtures(
                     "path": str(entry.path),
                     "provider": entry.provider,
                     "event": entry.event,
-                    "received_at": entry.received_at.isoformat() if entry.received_at else None,
+                    "received_at": record.timestamp(entry.received_at.timestamp())
+                    if entry.received_at
+                    else None,
                     "size": entry.size,
                     "is_edited": entry.is_edited,
                     "problem": entry.problem or None,
@@ -93,11 +98,9 @@ def show(
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
 
-    fixture_folder = open_project().fixture_folder(folder)
-    paths = fixture_folder.resolve(target)
-    if len(paths) > 1:
-        raise UsageError("fixture-ambiguous", f"{target} is {len(paths)} fixtures", f"for example {paths[0]}")
-    saved = fixture_folder.load(paths[0])
+    fixture_folder = _folder(open_project(), folder)
+    path = only_path(fixture_folder, target)
+    saved = fixture_folder.load(path)
     if body:
         envelope.write_bytes(saved.request.body)
         return ExitCode.OK
@@ -106,11 +109,11 @@ def show(
 
         data: dict[str, object] = {
             "name": saved.name,
-            "path": str(paths[0]),
+            "path": str(path),
             "provider": saved.provider,
             "event": saved.event,
             "delivery_id": saved.delivery_id,
-            "received_at": saved.received_at.isoformat() if saved.received_at else None,
+            "received_at": record.timestamp(saved.received_at.timestamp()) if saved.received_at else None,
             **record.request(saved.request),
             "is_edited": saved.is_edited,
         }
@@ -145,7 +148,7 @@ def lint(
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
 
-    fixture_folder = open_project().fixture_folder(folder)
+    fixture_folder = _folder(open_project(), folder)
     paths = _paths(fixture_folder, targets)
     problems = fixture_folder.lint(paths, secrets=secrets)
     code = ExitCode.FIXTURE if problems else ExitCode.OK
@@ -165,6 +168,7 @@ def lint(
         envelope.write_envelope("fixtures lint", data, exit_code=code)
         return code
     from webhookctl.formats import safe_line
+    from webhookctl.output.words import counted
 
     for problem in problems:
         text = (
@@ -173,7 +177,7 @@ def lint(
         envelope.write(f"{safe_line(text)}\n")
         if problem.hint:
             envelope.write(f"  hint: {safe_line(problem.hint)}\n")
-    envelope.write_note(f"{len(paths)} fixtures checked, {len(problems)} problems")
+    envelope.write_note(f"{counted(len(paths), 'fixture')} checked, {counted(len(problems), 'problem')}")
     return code
 
 
@@ -191,7 +195,7 @@ def fmt(
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
 
-    fixture_folder = open_project().fixture_folder(folder)
+    fixture_folder = _folder(open_project(), folder)
     paths = _paths(fixture_folder, targets)
     changed = [str(path) for path in paths if fixture_folder.format_file(path)]
     if json:
@@ -199,17 +203,17 @@ def fmt(
             "fixtures fmt", {"checked": len(paths), "changed": changed}, exit_code=ExitCode.OK
         )
     else:
+        from webhookctl.output.words import counted
+
         envelope.write("".join(f"formatted {path}\n" for path in changed))
-        envelope.write_note(f"{len(changed)} of {len(paths)} fixtures changed")
+        envelope.write_note(f"{len(changed)} of {counted(len(paths), 'fixture')} changed")
     return ExitCode.OK
 
 
 @app.command("save")
 def save(
     target: Annotated[str, typer.Argument(metavar="#ID|last", help="A delivery of the history.")],
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Its name. [default: the event]")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Its name. [default: the event]")] = None,
     keep_secrets: Annotated[bool, typer.Option("--keep-secrets", help="Do not redact.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--fixtures", metavar="DIR", help="Folder of the fixtures.")
@@ -237,6 +241,24 @@ def save(
     else:
         envelope.write(f"{path}\n")
     return ExitCode.OK
+
+
+def only_path(fixture_folder: "FixtureFolder", target: str) -> Path:
+    """The one fixture that `target` means. Raises FixtureError `fixture-ambiguous`, `fixture-unknown`."""
+    paths = fixture_folder.resolve(target)
+    if len(paths) > 1:
+        raise FixtureError(
+            "fixture-ambiguous", f"{target} is {len(paths)} fixtures", f"for example {paths[0]}"
+        )
+    return paths[0]
+
+
+def _folder(project: "Project", folder: Path | None) -> "FixtureFolder":
+    """The project's fixtures, which may be none yet, or those in `folder`, which must be there."""
+    found = project.fixture_folder(folder)
+    if not found.root.is_dir() and (folder is not None or found.root.exists()):
+        raise UsageError("fixtures-missing", f"there is no folder {found.root}", "check --fixtures")
+    return found
 
 
 def _paths(fixture_folder: "FixtureFolder", targets: list[str] | None) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from webhookctl.cli import options
-from webhookctl.errors import ExitCode, UsageError
+from webhookctl.errors import EndpointError, ExitCode, UsageError, WebhookctlError
 
 if TYPE_CHECKING:
     from webhookctl.model import Headers
@@ -116,7 +116,7 @@ def listen(
     project = open_project()
     if print_secret:
         return _print_secret(project, provider, secret or [])
-    from webhookctl.cli.running import run_async
+    from webhookctl.cli.running import calm_collector, run_async
     from webhookctl.wiring import listening
 
     plan = _configured(project)
@@ -144,7 +144,21 @@ def listen(
         added_headers=plan.added_headers + _headers(header or []),
     )
     renderer = _renderer(project, is_json=json, is_plain=plain, verbose=verbose, is_quiet=quiet)
-    return run_async(listening.listen(project, plan, [renderer]))
+    calm_collector()
+    try:
+        return run_async(listening.listen(project, plan, [renderer]))
+    except EndpointError as error:
+        if not json:
+            raise
+        return _report_behind_stream(error)
+
+
+def _report_behind_stream(error: WebhookctlError) -> int:
+    """The stream on stdout has ended with `stopped`: an envelope behind it would be no event."""
+    from webhookctl.output import envelope
+
+    envelope.write_error(error)
+    return error.exit_code
 
 
 def _configured(project: "Project") -> "ListenPlan":

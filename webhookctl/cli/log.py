@@ -65,6 +65,8 @@ def log(
     with History(project.state.history_path) as history:
         found = history.newest(limit=limit, accept=accept)
         total = history.count()
+    if provider is not None and not found:
+        project.scheme(provider)  # a typing error would look like an empty history
     from webhookctl.output import envelope
 
     if json:

@@ -118,7 +118,11 @@ FixtureFolderOption: TypeAlias = Annotated[
 
 
 def read_stdin() -> bytes:
-    """All of standard input."""
+    """All of standard input; a person at a terminal is told that it is read."""
+    if sys.stdin.isatty():
+        from webhookctl.output import envelope
+
+        envelope.write_note("reading standard input: paste the body, then Ctrl-D")
     return sys.stdin.buffer.read()
 
 

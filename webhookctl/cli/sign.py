@@ -7,6 +7,8 @@ import typer
 from webhookctl.cli import options
 from webhookctl.errors import ExitCode, UsageError
 
+_YEAR_10000_S = 253_402_300_800  # where calendars of four-digit years end
+
 
 def sign(
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="The body; - reads standard input.")] = "-",
@@ -85,13 +87,15 @@ def parse_time(text: str, option: str) -> float:
     if text == "now":
         return now_s()
     try:
-        return float(text)
+        at_s = float(text)
     except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+            at_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            at_s = -1.0
+    if not 0 <= at_s < _YEAR_10000_S:
         raise UsageError(
             "time-invalid", f"{option} {text!r} is not a time", "write Unix seconds, or 2026-11-23T14:02:11Z"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        )
+    return at_s

@@ -6,10 +6,12 @@ import typer
 
 from webhookctl.cli import options
 from webhookctl.cli.sign import parse_time
-from webhookctl.errors import ExitCode, UsageError
+from webhookctl.errors import ExitCode, FixtureError, UsageError
 
 if TYPE_CHECKING:
-    from webhookctl.model import Headers, Request
+    from webhookctl.fixture import Fixture
+    from webhookctl.model import Headers, Request, Secret, Verdict
+    from webhookctl.signing import Scheme
     from webhookctl.wiring.project import Project
 
 
@@ -46,6 +48,7 @@ def verify(
     """
     from webhookctl import signing
     from webhookctl.delivery.prepare import parse_headers
+    from webhookctl.output import envelope
     from webhookctl.wiring.project import now_s, open_project
 
     project = open_project()
@@ -59,11 +62,10 @@ def verify(
         )
     scheme = project.scheme(detection.provider)
     judged_at_s = parse_time(at, "--at") if at else received_at_s if received_at_s is not None else now_s()
+    secrets = project.existing_secrets(scheme.id, flag=secret or [])
     verdict = signing.verify(
-        scheme, project.existing_secrets(scheme.id, flag=secret or []), request, now_s=judged_at_s, url=url
+        scheme, secrets, request, now_s=judged_at_s, url=url, tolerance_s=project.config.tolerance_s
     )
-    from webhookctl.output import envelope
-
     code = ExitCode.OK if verdict.is_ok else ExitCode.SIGNATURE
     if json:
         data: dict[str, object] = {
@@ -81,7 +83,20 @@ def verify(
         detail = "" if verdict.reason == "ok" else f" ({verdict.reason})"
         text = f"valid {scheme.name} signature{detail}" if verdict.is_ok else f"invalid: {verdict.reason}"
         envelope.write(safe_line(text) + "\n")
+    _tell_of_development_secret(scheme, secrets, verdict)
     return code
+
+
+def _tell_of_development_secret(scheme: "Scheme", secrets: "tuple[Secret, ...]", verdict: "Verdict") -> None:
+    from webhookctl.model import VerdictKind
+    from webhookctl.output import envelope
+    from webhookctl.wiring.project import DEVELOPMENT
+
+    if verdict.kind is VerdictKind.WRONG_SECRET and secrets[0].origin == DEVELOPMENT:
+        variable = scheme.secret_variables[0] if scheme.secret_variables else "NAME"
+        envelope.write_note(
+            f"note: judged with this project's development secret; the provider's: --secret env:{variable}"
+        )
 
 
 def _request(
@@ -101,8 +116,41 @@ def _request(
         detected = exchange.detection.provider
         received_at_s: float | None = exchange.capture.received_at_s
     else:
-        saved = next(sources.load_target(project, target, stdin=options.read_stdin))
-        saved = sources.restored(project, saved)
+        saved = _saved(project, target)
         request, detected = saved.request, saved.provider
         received_at_s = saved.received_at.timestamp() if saved.received_at else None
+        _refuse_redacted(saved, with_headers(request.headers, headers))
     return replace(request, headers=with_headers(request.headers, headers)), detected, received_at_s
+
+
+def _saved(project: "Project", target: str) -> "Fixture":
+    from webhookctl.cli.fixtures import only_path
+    from webhookctl.wiring import sources
+
+    folder = project.fixture_folder()
+    try:
+        path = only_path(folder, target)
+    except FixtureError as error:
+        if error.code != "fixture-unknown":
+            raise
+        raise FixtureError(error.code, f"no file and no fixture is called {target!r}", error.hint) from None
+    return sources.restored(project, folder.load(path))
+
+
+def _refuse_redacted(saved: "Fixture", headers: "Headers") -> None:
+    """What was taken out cannot be judged: that is a word about the fixture, not about the signature."""
+    from webhookctl import redact
+
+    missing = [name.decode("latin-1") for name, value in headers if value == redact.RESIGN]
+    missing += saved.redaction.body
+    if not missing:
+        return
+    is_here = saved.is_edited and saved.exchange_id is not None
+    why = "the body was edited since" if is_here else "this project's history does not have the original"
+    raise FixtureError(
+        "fixture-redacted",
+        f"{saved.name} cannot be judged: {', '.join(missing)} was redacted when it was saved, and {why}",
+        f"webhookctl verify '#{saved.exchange_id}' judges what came in"
+        if is_here
+        else "`webhookctl listen --keep-secrets` saves signatures too; `webhookctl replay` makes a new one",
+    )

@@ -214,7 +214,7 @@ class Config:
     )
     fixtures: Path = field(metadata=_known(_PATH, "fixtures", "the folder of the fixtures"))
     save: bool = field(metadata=_known(_BOOLEAN, True, "save deliveries as fixtures"))
-    save_limit: int = field(metadata=_known(_COUNT, 20, "fixtures saved by one listen at most"))
+    save_limit: int = field(metadata=_known(_COUNT, 20, "fixtures saved per event type at most"))
     ack: str = field(
         metadata=_known(_ACKNOWLEDGEMENT, "response", "answer with the app's response, or early")
     )

@@ -168,7 +168,8 @@ def resign(
     headers = with_headers(_without_old_signature(request.headers, scheme, signature), signature)
     remarks = [f"{saved.name}: the body was edited since it was saved"] if saved.is_edited else []
     remarks += [f"the redacted {path} is sent as {{redacted}}" for path in saved.redaction.body]
-    detection = Detection(saved.provider, saved.event, message_id, "fixture")
+    is_sent = saved.delivery_id or fresh_id or any("id" in header.value.slots for header in scheme.headers)
+    detection = Detection(saved.provider, saved.event, message_id if is_sent else None, "fixture")
     return Prepared(
         replace(request, headers=headers),
         Mode.RESIGNED,
@@ -301,7 +302,7 @@ def renewed(text: str, draw: Callable[[str], str]) -> str:
 
     `draw(alphabet)` returns one character of the alphabet. ``evt_1Ab2`` keeps ``evt_``, a UUID its version.
     """
-    if re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text):
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
         return "".join(
             character if character == "-" or position in (14, 19) else draw("0123456789abcdef")
             for position, character in enumerate(text)

@@ -1,1 +1,1 @@
-"""The network shell: the listener (aiohttp's low-level server) and the forwarder (exact HTTP/1.1 over asyncio)."""
+"""The network shell: the listener (over llhttp) and the forwarder (exact HTTP/1.1 over asyncio)."""

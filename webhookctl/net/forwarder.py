@@ -44,6 +44,7 @@ class _Connection(asyncio.Protocol):
         "_future",
         "_headers",
         "_is_head",
+        "_is_in_head",
         "_loop",
         "_needs_eof",
         "_parser",
@@ -61,9 +62,10 @@ class _Connection(asyncio.Protocol):
         self._future: asyncio.Future[Response] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: bytes | bytearray = b""
-        self._size = 0  # of head and body
+        self._size = 0  # on the wire, of all that came for one request
         self._reason = b""
         self._is_head = False
+        self._is_in_head = True
         self._needs_eof = False
         self.is_reusable = True
         self.received_any = False
@@ -75,6 +77,7 @@ class _Connection(asyncio.Protocol):
     def exchange(self, data: bytes, *, is_head: bool) -> "asyncio.Future[Response]":
         self._future = self._loop.create_future()
         self._is_head = is_head
+        self._size = 0
         self.received_any = False
         self.transport.write(data)
         return self._future
@@ -97,6 +100,10 @@ class _Connection(asyncio.Protocol):
             self.transport.abort()
             return
         self.received_any = True
+        self._size += len(data)
+        if self._size > MAX_RESPONSE_BYTES:
+            self._fail(FailureKind.PROTOCOL, f"its response is larger than {MAX_RESPONSE_BYTES:,} bytes")
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -109,20 +116,24 @@ class _Connection(asyncio.Protocol):
             self.is_reusable = False  # a second response to one request: out of step
         self._headers = []
         self._body = b""
-        self._size = 0
         self._reason = b""
+        self._is_in_head = True
         self._needs_eof = False
 
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-        self._grow(len(name) + len(value))
+        if self._is_in_head:  # trailers never join the headers: RFC 9110 §6.5.1
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
         status = self._parser.get_status_code()
-        is_framed = any(name.lower() in _LENGTH for name, _ in self._headers)
+        is_framed = False
+        for name, _ in self._headers:
+            if name.lower() in _LENGTH:
+                is_framed = True
         self._needs_eof = not is_framed and status >= 200 and status not in (204, 304) and not self._is_head
         if self._is_head and status >= 200:
             # The parser cannot be told that no body follows: take the head and give the connection up.
@@ -131,20 +142,12 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         body = self._body
-        if not self._grow(len(data)):
-            self._body = b""
-        elif not body:
+        if not body:
             self._body = data
         elif isinstance(body, bytearray):
             body += data
         else:
             self._body = bytearray(body) + data
-
-    def _grow(self, size: int) -> bool:
-        self._size += size
-        if self._size > MAX_RESPONSE_BYTES:
-            self._fail(FailureKind.PROTOCOL, f"its response is larger than {MAX_RESPONSE_BYTES:,} bytes")
-        return self._size <= MAX_RESPONSE_BYTES
 
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() < 200 or self._needs_eof:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import Self
 
 from webhookctl.errors import UsageError
-from webhookctl.net.intake import Connection, Deliver, Intake, ListenerLimits
+from webhookctl.net.connection import Connection
+from webhookctl.net.intake import Deliver, Intake, ListenerLimits
 
 __all__ = ["Listener", "ListenerLimits", "server_tls"]
 
@@ -45,6 +46,8 @@ class Listener:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         try:
+            if not 0 <= self._port < 65_536:  # uvloop would take what is left of it
+                raise OverflowError("a port is a number up to 65535")
             self._server = await loop.create_server(
                 lambda: Connection(self._intake, loop),
                 self._host,

@@ -31,12 +31,19 @@ _TARGET = re.compile(rb"[^\x00-\x20\x7f]+\Z")
 _BODYLESS_STATUS = frozenset({204, 304})
 
 
-@lru_cache(maxsize=4096)  # senders use few names: looking one up costs less than checking it
-def _folded(name: bytes) -> bytes:
-    """`name` in lower case. Raises UsageError `header-invalid` when it is not a token."""
-    if not _TOKEN.match(name):
-        raise UsageError("header-invalid", f"header name {name.decode('latin-1')!r} is not an HTTP token")
-    return name.lower()
+@lru_cache(maxsize=4096)  # peers use few names: looking one up costs less than checking it
+def _token(name: bytes) -> bytes:
+    """`name` in lower case, or b"" when it is not a token."""
+    return name.lower() if _TOKEN.match(name) else b""
+
+
+def _folded(headers: Headers) -> list[bytes]:
+    """The names in lower case. Raises UsageError `header-invalid` when one is not a token."""
+    lowers = [_token(name) for name, _ in headers]
+    if b"" in lowers:
+        name = headers[lowers.index(b"")][0].decode("latin-1")
+        raise UsageError("header-invalid", f"header name {name!r} is not an HTTP token")
+    return lowers
 
 
 def _named_in_connection(headers: Headers) -> frozenset[bytes]:
@@ -76,13 +83,15 @@ def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_ho
     Raises UsageError `method-invalid`, `target-invalid` or `header-invalid`.
     """
     headers, body = request.headers, request.body
-    lowers = [_folded(name) for name, _ in headers]
+    lowers = _folded(headers)
     if added:
-        if {_folded(name) for name, _ in added}.isdisjoint(lowers):
+        added_lowers = _folded(added)
+        if set(added_lowers).isdisjoint(lowers):
             headers += added
+            lowers += added_lowers
         else:
             headers = with_headers(headers, added)
-        lowers = [_folded(name) for name, _ in headers]
+            lowers = _folded(headers)
     named = _named_in_connection(headers) if b"connection" in lowers else ()
     head = [_request_line(request)]
     has_host = has_length = False
@@ -127,10 +136,10 @@ def response_bytes(response: Response, *, for_head: bool, close: bool) -> bytes:
     # RFC 9110 §8.6: a 304 may tell the length of what it does not carry; a 204 carries none.
     keeps_length = for_head or status == 304
     for name, value in headers:
-        lower = name.lower()
+        lower = _token(name)
         if lower in _HOP_BY_HOP or lower in named or (lower == b"content-length" and not keeps_length):
             continue
-        if _TOKEN.match(name) and not _FORBIDDEN_IN_VALUE.search(value):
+        if lower and not _FORBIDDEN_IN_VALUE.search(value):
             head.append(name + b": " + value + b"\r\n")
     has_body = not for_head and status not in _BODYLESS_STATUS
     if has_body:

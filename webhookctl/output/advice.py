@@ -3,7 +3,7 @@
 Pure: reads an attempt and a verdict; must not know how advice is shown.
 """
 
-from webhookctl.model import Attempt, FailureKind, Verdict, header_value
+from webhookctl.model import Attempt, FailureKind, Verdict, VerdictKind, header_value
 
 _FAILURES = {
     FailureKind.REFUSED: "nothing listens there: is the app running, and on that port?",
@@ -63,6 +63,8 @@ def _refusal(status: int, verdict: Verdict | None) -> str:
             "the signature is right as sent: the app has another secret (webhookctl listen --print-secret shows "
             "ours), or it verified a parsed and re-encoded body instead of the raw one"
         )
+    if verdict is not None and verdict.kind is VerdictKind.NO_SECRET:
+        return f"the app may have another secret than the sender: here the signature was {verdict.reason}"
     if status == 400:
         return "the app did not like the request: its answer says why"
     return "the route is probably behind authentication: exempt it, webhooks authenticate by signature"

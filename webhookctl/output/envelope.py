@@ -57,6 +57,20 @@ def write_error(error: WebhookctlError) -> None:
     )
 
 
+def write_help(text: str) -> None:
+    """Write the help of a command that was called without what it needs to stderr."""
+    _write_stderr(text.rstrip("\n") + "\n")
+
+
+def write_traceback(error: BaseException) -> None:
+    """Write where `error` and its causes came from to stderr. It shows lines of code, no values of variables."""
+    from traceback import format_exception
+
+    from webhookctl.formats import safe_text
+
+    _write_stderr(safe_text("".join(format_exception(error))))
+
+
 def write_note(text: str) -> None:
     """Write one line for people to stderr."""
     from webhookctl.formats import safe_line

@@ -42,7 +42,7 @@ def arrival(
     if width < _NARROW:
         short = [("notice", "→ "), ("event", f"{name}  ")]
         return [*short, *_fit(judged, width - len(text_of([*short, *tail]))), *tail]
-    if width < _WIDE:
+    if width < _WIDE and len(text_of([*head, *middle, *judged, *tail])) > width:
         middle = []
     room = width - len(text_of([*head, *tail, *middle])) + (len(path) if middle else 0)
     wanted = len(text_of(judged))
@@ -128,6 +128,10 @@ def banner(event: Ready, *, shown_fixtures: str | None) -> list[Segments]:
         ]
     )
     lines.append([("dim", "  try          "), ("plain", "webhookctl trigger payment_intent.succeeded")])
+    if not event.is_loopback:
+        lines.append(
+            [("warn", "  others on this network can reach it: anybody can send deliveries to your app")]
+        )
     lines.append([("ok", "Ready"), ("plain", f" on {event.url}"), ("dim", "  Ctrl-C stops")])
     return lines
 

@@ -180,4 +180,4 @@ def _sorted_headers(request: Request, *, is_all: bool) -> list[tuple[str, str]]:
     if is_all:
         return shown
     others = len(shown) - len(first)
-    return [*first, *([("…", f"{others} more headers (-vv)")] if others else [])]
+    return [*first, *([(f"… {others} more headers", "-vv shows them")] if others else [])]

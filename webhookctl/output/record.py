@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeAlias
 
-from webhookctl.model import Attempt, Detection, Exchange, Headers, Request, Verdict
+from webhookctl.model import Attempt, Detection, Exchange, Headers, Request, Response, Verdict
 
 Record: TypeAlias = dict[str, object]
 
 
 def timestamp(at_s: float) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    whole_s = int(at_s)
-    return f"{_second(whole_s)}.{int((at_s - whole_s) * 1_000):03d}Z"
+    whole_ms = round(at_s * 1_000_000) // 1_000  # not at_s % 1: 0.551 of a second must not become 550 ms
+    return f"{_second(whole_ms // 1_000)}.{whole_ms % 1_000:03d}Z"
 
 
 @lru_cache(maxsize=16)
@@ -56,23 +56,28 @@ def verdict(value: Verdict) -> Record:
 
 
 def attempt(value: Attempt, *, has_response: bool = True) -> Record:
-    """`url`, `status`, `latency_ms`, `error` (kind and message, or null); the whole response when `has_response`."""
+    """`url`, `status`, `latency_ms`, `error` and `error_kind` (null for an answer); `response` when `has_response`."""
+    error = failure(value)
     shape: Record = {
         "url": value.url,
         "started_at": timestamp(value.started_at_s),
         "status": value.status,
         "latency_ms": round(value.latency_ms, 3),
-        "error": failure(value),
+        "error": error["message"] if error else None,
+        "error_kind": error["kind"] if error else None,
     }
-    if has_response and value.response is not None:
-        response = value.response
-        shape["response"] = {
-            "status": response.status,
-            "reason": response.reason,
-            "headers": headers(response.headers),
-            **body(response.body),
-        }
+    if has_response:
+        shape["response"] = None if value.response is None else response(value.response)
     return shape
+
+
+def response(value: Response) -> Record:
+    return {
+        "status": value.status,
+        "reason": value.reason,
+        "headers": headers(value.headers),
+        **body(value.body),
+    }
 
 
 def failure(value: Attempt) -> Record | None:

@@ -17,8 +17,8 @@ _STATUS_WORDS = {2: ("ok", "ok"), 3: ("notice", "redirect"), 4: ("warn", "refuse
 
 def clock(at_s: float) -> str:
     """Local time of day with milliseconds."""
-    whole_s = int(at_s)
-    return f"{_clock_second(whole_s)}.{int((at_s - whole_s) * 1_000):03d}"
+    whole_ms = round(at_s * 1_000_000) // 1_000
+    return f"{_clock_second(whole_ms // 1_000)}.{whole_ms % 1_000:03d}"
 
 
 @lru_cache(maxsize=16)
@@ -38,6 +38,11 @@ def size(count: int) -> str:
     if count < 1_000_000:
         return f"{count / 1_000:.1f} kB"
     return f"{count / 1_000_000:.1f} MB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 fixture`, `2 fixtures`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def latency(milliseconds: float) -> str:
@@ -84,7 +89,8 @@ def outcome(attempt: Attempt, limit_s: float | None = None) -> Segments:
         note = f" of the {limit_s:g} s the sender waits"
     time = (style, f"  {latency(attempt.latency_ms)}{note}")
     if attempt.failure is not None:
-        return [("bad", f"no answer: {safe_line(attempt.failure.message)}"), time]
+        message = safe_line(attempt.failure.message)
+        return [("bad", message if message.startswith("no ") else f"no answer: {message}"), time]
     assert attempt.response is not None
     return [*status(attempt.response.status, attempt.response.reason), time]
 

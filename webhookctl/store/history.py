@@ -22,7 +22,7 @@ from webhookctl.store import history_rows as rows
 from webhookctl.store.history_rows import ATTEMPT, EXCHANGE, Row
 
 _BATCH_ROWS = 256  # rows of one commit: bounds what a commit may take, far above any real concurrency
-_PAGE_BYTES = 8192  # of new files: measured fastest for bodies of 1 KiB (4, 8, 16, 32 KiB)
+_PAGE_BYTES = 8192  # of new files: batches of 64 commit in an eighth less time than with 4096
 _REMEMBERED_DELIVERIES = 20_000  # how far back a repeated delivery id is recognised
 _LAZY_FLUSH_S = 0.05  # attempts are committed with the next delivery, or after this long
 _MAX_UNSAVED = 10_000  # attempts kept for better times while nothing can be written
@@ -89,12 +89,10 @@ class HistoryWriter:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        try:
+        with _told(self._path):
             self._database = _open_for_writing(self._path)
             self._remember_recent()
             self._prune()
-        except (sqlite3.Error, OSError) as error:
-            raise _unusable(self._path, error) from error
         self._thread = threading.Thread(target=self._write, name="history-writer", daemon=True)
         self._thread.start()
         return self
@@ -181,17 +179,17 @@ class HistoryWriter:
                 self._seen.pop(key, None)
             if isinstance(error, sqlite3.OperationalError):
                 self._unsaved = attempts[-_MAX_UNSAVED:]
-            self._tell(_reject, batch.deliveries, _unusable(self._path, error))
+            self._tell(batch.deliveries, _unusable(self._path, error))
             return
         if batch.deliveries:
-            self._tell(_resolve, batch.deliveries, first_id)
+            self._tell(batch.deliveries, first_id)
             self._since_prune += len(batch.deliveries)
             if self._since_prune >= _PRUNE_ANYWAY:
                 self._prune_safely()
 
-    def _tell(self, how: Callable[..., None], deliveries: list[_Pending], outcome: object) -> None:
+    def _tell(self, deliveries: list[_Pending], outcome: int | Exception) -> None:
         with suppress(RuntimeError):  # the loop was closed with a commit under way: nobody waits any more
-            self._loop.call_soon_threadsafe(how, deliveries, outcome)
+            self._loop.call_soon_threadsafe(_settle, deliveries, outcome)
 
     def _insert_deliveries(self, deliveries: list[_Pending], fresh: list[tuple[str | None, str]]) -> int:
         """Insert within the transaction; the first id. Ids are consecutive, since nobody else can write now."""
@@ -291,7 +289,7 @@ class History:
 
     def __enter__(self) -> Self:
         if self._path.exists():
-            try:
+            with _told(self._path):
                 database = sqlite3.connect(
                     f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0
                 )
@@ -301,8 +299,8 @@ class History:
                     "SELECT 1 FROM sqlite_master WHERE name = 'attempt_by_exchange'"
                 ).fetchone():
                     self._database = database
-            except sqlite3.Error as error:
-                raise _unusable(self._path, error) from error
+                else:
+                    database.close()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -355,7 +353,7 @@ def _told(path: Path) -> Iterator[None]:
     """What goes wrong with the file is told of as `history-unusable`."""
     try:
         yield
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:
         raise _unusable(path, error) from error
 
 
@@ -400,13 +398,12 @@ def _unusable(path: Path, error: Exception | str) -> UsageError:
     )
 
 
-def _resolve(batch: list[_Pending], first_id: int) -> None:
-    for exchange_id, pending in enumerate(batch, first_id):
-        if not pending.future.done():
-            pending.future.set_result((exchange_id, pending.duplicate_of))
-
-
-def _reject(batch: list[_Pending], error: Exception) -> None:
-    for pending in batch:
-        if not pending.future.done():
-            pending.future.set_exception(error)
+def _settle(deliveries: list[_Pending], outcome: int | Exception) -> None:
+    """Tell the senders: `outcome` is the first id, or why nothing was stored."""
+    for offset, pending in enumerate(deliveries):
+        if pending.future.done():
+            continue
+        if isinstance(outcome, int):
+            pending.future.set_result((outcome + offset, pending.duplicate_of))
+        else:
+            pending.future.set_exception(outcome)

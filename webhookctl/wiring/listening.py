@@ -4,6 +4,7 @@ Runs in the caller's event loop and reports through renderers only.
 """
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -30,7 +31,7 @@ from webhookctl.events import (
     TargetChanged,
     VerdictGiven,
 )
-from webhookctl.model import Endpoint, Exchange, Headers
+from webhookctl.model import Endpoint, Exchange, FailureKind, Headers
 from webhookctl.net.forwarder import Forwarder, tls_context
 from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
@@ -77,7 +78,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     """Listen until told to stop; the exit code. Everything that happens goes to `renderers` as events.
 
     Raises UsageError for what cannot be started with, EndpointError `idle-timeout` when --exit-after or --until
-    was not met in time.
+    was not met in time, BrokenPipeError when the reader of the output went away.
     """
     _raise_open_files()
     broadcast = _Broadcast(renderers)
@@ -88,7 +89,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     broadcast.on_closed = goal.abandon
     broadcast.add(goal.see)
     broadcast.add(tally.see)
-    project.state.create()
+    project.state.development_secret()  # made now, so that `trigger` and `sign` have it from the start
     keeper = _Keeper(project, plan, broadcast) if plan.fixtures is not None else None
     async with HistoryWriter(project.state.history_path, _limits(project), now_s=now_s) as history:
         options = SessionOptions(
@@ -119,12 +120,12 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
                 broadcast(_ready(project, plan, judge, listener.url, health))
                 goal.start()
                 reason = await _until_done(goal, health)
-                unfinished = await _wind_down(listener, session, goal)
+                await _wind_down(listener, session, goal)
             forwarder.close()
             if keeper is not None:
                 await asyncio.to_thread(keeper.close)
                 await asyncio.sleep(0)  # its last reports are on their way through the loop
-    broadcast(tally.stopped(reason, unfinished))
+    broadcast(tally.stopped(reason))
     return goal.exit_code()
 
 
@@ -136,8 +137,8 @@ async def _until_done(goal: "_Goal", health: "_Health") -> str:
     return goal.reason
 
 
-async def _wind_down(listener: Listener, session: Session, goal: "_Goal") -> int:
-    """Finish what is in flight, up to five seconds or a second Ctrl-C; how many forwards were given up."""
+async def _wind_down(listener: Listener, session: Session, goal: "_Goal") -> None:
+    """Finish what is in flight, up to five seconds or a second Ctrl-C."""
     async with asyncio.TaskGroup() as group:
         stopping = group.create_task(_finish(listener, session), name="finish")
         hurry = group.create_task(goal.hurried.wait(), name="second interrupt")
@@ -145,12 +146,11 @@ async def _wind_down(listener: Listener, session: Session, goal: "_Goal") -> int
         if not stopping.done():
             stopping.cancel()
         hurry.cancel()
-    return 0 if stopping.cancelled() else stopping.result()
 
 
-async def _finish(listener: Listener, session: Session) -> int:
-    unanswered = await listener.stop(timeout_s=_GRACE_S)
-    return unanswered + await session.finish(timeout_s=_GRACE_S)
+async def _finish(listener: Listener, session: Session) -> None:
+    await listener.stop(timeout_s=_GRACE_S)
+    await session.finish(timeout_s=_GRACE_S)
 
 
 class _Broadcast:
@@ -186,6 +186,7 @@ class _Goal:
         self._idle: asyncio.TimerHandle | None = None
         self._is_met = plan.exit_after is None and plan.until is None
         self._signal: int | None = None
+        self._is_abandoned = False
         self.reached = asyncio.Event()
         self.hurried = asyncio.Event()
         self.reason = ""
@@ -208,7 +209,7 @@ class _Goal:
             elif self._left is not None:
                 self._left -= 1
                 if self._left == 0:
-                    self._meet(f"{self._plan.exit_after} deliveries arrived")
+                    self._meet(f"{self._wanted_count()} arrived")
 
     def interrupt(self, number: int) -> None:
         if self.reached.is_set():
@@ -219,20 +220,25 @@ class _Goal:
 
     def abandon(self) -> None:
         """Nobody reads our output any more (`listen | head`)."""
-        self._is_met = True
+        self._is_abandoned = True
         self._stop("its output was closed")
 
     def exit_code(self) -> ExitCode:
         if self._signal == signal.SIGINT:
             return ExitCode.INTERRUPTED
+        if self._is_abandoned:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if self._signal is None and not self._is_met:
-            wanted = self._plan.until or f"{self._plan.exit_after} deliveries"
+            wanted = self._plan.until or self._wanted_count()
             raise EndpointError(
                 "idle-timeout",
                 f"nothing came for {self._plan.idle_timeout_s:g} s while waiting for {wanted}",
                 "raise --idle-timeout, or check that the sender has this URL",
             )
         return ExitCode.OK
+
+    def _wanted_count(self) -> str:
+        return "1 delivery" if self._plan.exit_after == 1 else f"{self._plan.exit_after} deliveries"
 
     def _meet(self, reason: str) -> None:
         self._is_met = True
@@ -257,7 +263,8 @@ class _Tally:
     """Counts what happened, for the line at the end."""
 
     def __init__(self) -> None:
-        self.received = self.delivered = self.failed = self.verified = self.refused = self.saved = 0
+        self.received = self.ended = self.delivered = self.failed = 0
+        self.verified = self.refused = self.saved = 0
 
     def see(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
@@ -265,13 +272,15 @@ class _Tally:
         elif isinstance(event, VerdictGiven):
             self.verified += event.verdict.is_ok
             self.refused += event.verdict.is_bad
-        elif isinstance(event, ResponseReceived) and event.is_answer and event.attempt is not None:
-            self.delivered += event.attempt.is_success
-            self.failed += not event.attempt.is_success
+        elif isinstance(event, ResponseReceived) and event.is_answer:
+            self.ended += 1
+            if event.attempt is not None:
+                self.delivered += event.attempt.is_success
+                self.failed += not event.attempt.is_success
         elif isinstance(event, FixtureSaved):
             self.saved += 1
 
-    def stopped(self, reason: str, unfinished: int) -> Stopped:
+    def stopped(self, reason: str) -> Stopped:
         return Stopped(
             reason,
             self.received,
@@ -280,7 +289,7 @@ class _Tally:
             self.verified,
             self.refused,
             self.saved,
-            unfinished,
+            unfinished=self.received - self.ended,
         )
 
 
@@ -310,11 +319,18 @@ class _Health:
 
     def see(self, event: Event) -> None:
         """An attempt tells as much as a look of our own, and sooner."""
-        if isinstance(event, ResponseReceived) and event.attempt is not None:
-            for url, endpoint in self._endpoints.items():
-                origin = f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}/"
-                if event.attempt.url.startswith(origin) and event.attempt.response is not None:
-                    self._note(url, "")
+        if not isinstance(event, ResponseReceived) or event.attempt is None:
+            return
+        failure = event.attempt.failure
+        if failure is None and any(self.problems.values()):
+            self._note_origin(event.attempt.url, "")
+        elif failure is not None and failure.kind is FailureKind.REFUSED:
+            self._note_origin(event.attempt.url, failure.message)
+
+    def _note_origin(self, attempted_url: str, problem: str) -> None:
+        for url, endpoint in self._endpoints.items():
+            if attempted_url.startswith(f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}/"):
+                self._note(url, problem)
 
     def _note(self, url: str, problem: str) -> None:
         if self.problems[url] != problem:
@@ -437,6 +453,7 @@ def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: _
         fixtures=str(plan.fixtures) if plan.fixtures is not None else None,
         providers=tuple(providers),
         history=str(project.state.history_path),
+        is_loopback=plan.host in ("localhost", "::1") or plan.host.startswith("127."),
     )
 
 

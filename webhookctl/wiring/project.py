@@ -66,6 +66,10 @@ class Project:
 
     def provider_ids(self) -> tuple[str, ...]:
         """All providers known here, sorted."""
+        return self._provider_ids
+
+    @cached_property
+    def _provider_ids(self) -> tuple[str, ...]:
         return tuple(sorted({*signing.provider_ids(), *self.own_schemes}))
 
     @cached_property

@@ -1,0 +1,1 @@
+"""The tests. A package, so that the network tests can share their sockets."""
