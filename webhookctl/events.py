@@ -82,6 +82,13 @@ class TargetChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """The listener takes nothing new and waits for `waiting` deliveries that are under way."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The listener has stopped. Counts of this run; `unfinished` deliveries are stored but got no attempt's end."""
 
@@ -103,5 +110,6 @@ Event: TypeAlias = (
     | FixtureSaved
     | ErrorOccurred
     | TargetChanged
+    | Stopping
     | Stopped
 )

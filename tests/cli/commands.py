@@ -137,7 +137,7 @@ def answered(status: int, body: bytes = b"") -> Attempt:
 
 
 async def _record(folder: Path, deliveries: Sequence[Delivery]) -> None:
-    from webhookctl.store.history import HistoryWriter
+    from webhookctl.store.history_writer import HistoryWriter
     from webhookctl.store.project import ProjectState
 
     state = ProjectState(folder)

@@ -120,7 +120,7 @@ def test_a_damaged_history_is_named_with_what_to_do(project: Project, command: t
 
 def test_a_history_is_read_while_a_listener_writes_it(project: Project) -> None:
     async def read_while_writing() -> tuple[list[int], str]:
-        from webhookctl.store.history import HistoryWriter
+        from webhookctl.store.history_writer import HistoryWriter
         from webhookctl.store.project import ProjectState
 
         state = ProjectState(project.folder)

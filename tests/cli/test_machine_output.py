@@ -180,6 +180,7 @@ EVENTS: list[events.Event] = [
     events.TargetChanged("http://127.0.0.1:3000", is_reachable=False, reason="it refuses connections"),
     events.ErrorOccurred("sample", "about nothing special"),
     events.ErrorOccurred("sample", "about one delivery", "a hint", 1),
+    events.Stopping(3),
     events.Stopped("interrupted", 1, 1, 0, 1, 0, 1, 0),
 ]
 

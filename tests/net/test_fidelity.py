@@ -15,7 +15,8 @@ from webhookctl.address import parse_endpoint
 from webhookctl.model import Capture, Detection, Exchange, Verdict, VerdictKind
 from webhookctl.net.forwarder import Forwarder
 from webhookctl.session import Route, Session, SessionOptions
-from webhookctl.store.history import History, HistoryWriter
+from webhookctl.store.history import History
+from webhookctl.store.history_writer import HistoryWriter
 
 HOST = b"Host: app.example.com"
 ADDED = b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.example.com"

@@ -546,3 +546,38 @@ def test_the_time_an_attempt_took_is_measured() -> None:
 
     attempt, around_ms = run(scene())
     assert 40 <= attempt.latency_ms <= around_ms
+
+
+class _Transport:
+    """As much of a transport as a connection touches; `options` are what was set on its socket."""
+
+    def __init__(self) -> None:
+        self.options: list[tuple[int, int, int]] = []
+
+    def write(self, data: bytes) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def get_extra_info(self, name: str) -> object:
+        assert name == "socket"
+        return self
+
+    def setsockopt(self, *option: int) -> None:
+        self.options.append((option[0], option[1], option[2]))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="TCP_QUICKACK is Linux's")
+def test_half_a_response_is_acknowledged_at_once_so_that_the_other_half_comes() -> None:
+    async def scene() -> list[tuple[int, int, int]]:
+        transport = _Transport()
+        connection = module._Connection(asyncio.get_running_loop())
+        connection.connection_made(transport)  # type: ignore[arg-type]  # a stand-in
+        answer = connection.exchange(b"POST / HTTP/1.1\r\n\r\n", is_head=False)
+        connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        half_way = list(transport.options)
+        connection.data_received(b"ok")
+        assert (await answer).body == b"ok"
+        assert transport.options == half_way
+        return half_way
+
+    assert asyncio.run(scene()) == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]

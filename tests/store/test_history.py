@@ -28,9 +28,10 @@ from webhookctl.model import (
     Verdict,
     VerdictKind,
 )
-from webhookctl.store import history as module
-from webhookctl.store.history import History, HistoryWriter, Judged, Limits
+from webhookctl.store import history_writer as module
+from webhookctl.store.history import History
 from webhookctl.store.history_rows import decode_headers, encode_headers
+from webhookctl.store.history_writer import HistoryWriter, Judged, Limits
 
 T = TypeVar("T")
 VERDICT = Verdict(VerdictKind.OK, "stripe", "ok")

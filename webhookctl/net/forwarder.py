@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 
 import httptools
@@ -17,6 +18,7 @@ import httptools
 from webhookctl.model import Attempt, Endpoint, Failure, FailureKind, Headers, Request, Response
 from webhookctl.net import wire
 
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _IDLE_S = (
     4.0  # common app servers close idle connections after 5 s (node, uvicorn): never re-use one that old
@@ -110,6 +112,19 @@ class _Connection(asyncio.Protocol):
             self._fail(FailureKind.PROTOCOL, "it switched protocols (101) unasked")
         except httptools.HttpParserError as error:
             self._fail(FailureKind.PROTOCOL, f"it did not answer in HTTP ({error})")
+        if self._future is not None:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Acknowledge a part of a response at once.
+
+        Apps that write head and body apart (Python's http.server) hold the body back until then, and the system
+        would let them wait 40 ms for it (delayed ACK meets Nagle).
+        """
+        connected = self.transport.get_extra_info("socket")
+        if connected is not None and _QUICK_ACK is not None:
+            with suppress(OSError):
+                connected.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
     def on_message_begin(self) -> None:
         if self._future is None:

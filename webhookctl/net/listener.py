@@ -70,6 +70,11 @@ class Listener:
         for connection in list(self._intake.connections):
             connection.transport.abort()
 
+    @property
+    def in_flight(self) -> int:
+        """Deliveries that are not answered yet."""
+        return self._intake.in_flight
+
     async def stop(self, *, timeout_s: float) -> int:
         """Take no new delivery and wait for those in flight; how many were not answered in time."""
         intake = self._intake

@@ -4,7 +4,15 @@ Pure; decides words and widths, never colours. Layout: one arrival line, one res
 """
 
 from webhookctl import __version__
-from webhookctl.events import FixtureSaved, Ready, RequestReceived, ResponseReceived, Stopped, TargetChanged
+from webhookctl.events import (
+    FixtureSaved,
+    Ready,
+    RequestReceived,
+    ResponseReceived,
+    Stopped,
+    Stopping,
+    TargetChanged,
+)
 from webhookctl.formats import decode_text, safe_line
 from webhookctl.model import Attempt, Verdict
 from webhookctl.output import words
@@ -134,6 +142,12 @@ def banner(event: Ready, *, shown_fixtures: str | None) -> list[Segments]:
         )
     lines.append([("ok", "Ready"), ("plain", f" on {event.url}"), ("dim", "  Ctrl-C stops")])
     return lines
+
+
+def stopping(event: Stopping) -> Segments:
+    """What is waited for, and how not to."""
+    what = "1 delivery" if event.waiting == 1 else f"{event.waiting} deliveries"
+    return [("notice", f"Stopping: {what} under way, up to 5 s"), ("dim", "  Ctrl-C again stops at once")]
 
 
 def summary(event: Stopped) -> Segments:

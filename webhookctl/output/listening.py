@@ -16,6 +16,7 @@ from webhookctl.events import (
     RequestReceived,
     ResponseReceived,
     Stopped,
+    Stopping,
     TargetChanged,
     VerdictGiven,
 )
@@ -140,6 +141,8 @@ class LineRenderer:
             if self._level is not Level.QUIET:
                 shown = FixtureSaved(event.id, self._shown_path(event.path))
                 self._painter.line(lines.saved(shown, is_plain=is_plain))
+        elif isinstance(event, Stopping):
+            self._painter.line(lines.stopping(event))
         elif isinstance(event, Stopped):
             self._painter.line(lines.summary(event))
 

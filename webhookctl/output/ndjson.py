@@ -15,6 +15,7 @@ from webhookctl.events import (
     RequestReceived,
     ResponseReceived,
     Stopped,
+    Stopping,
     TargetChanged,
     VerdictGiven,
 )
@@ -57,6 +58,8 @@ def _shape(event: Event) -> tuple[str, int | None, Record]:
     if isinstance(event, TargetChanged):
         fields: Record = {"url": event.url, "is_reachable": event.is_reachable, "reason": event.reason}
         return "target", None, fields
+    if isinstance(event, Stopping):
+        return "stopping", None, {"waiting": event.waiting}
     if isinstance(event, Ready):
         return "ready", None, _ready(event)
     return "stopped", None, _stopped(event)

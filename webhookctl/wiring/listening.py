@@ -28,6 +28,7 @@ from webhookctl.events import (
     RequestReceived,
     ResponseReceived,
     Stopped,
+    Stopping,
     TargetChanged,
     VerdictGiven,
 )
@@ -36,7 +37,8 @@ from webhookctl.net.forwarder import Forwarder, tls_context
 from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
 from webhookctl.store.fixtures import FixtureFolder
-from webhookctl.store.history import History, HistoryWriter, Limits
+from webhookctl.store.history import History
+from webhookctl.store.history_writer import HistoryWriter, Limits
 from webhookctl.store.tls import local_certificate
 from webhookctl.wiring.project import Judge, Project, now_s
 
@@ -47,6 +49,7 @@ _HEALTH_OK_S = 5.0
 _HEALTH_DOWN_S = 2.0
 _HEALTH_TIMEOUT_S = 2.0
 _REMEMBERED_BODIES = 5_000
+_MAX_KINDS = 1_000  # event types that fixtures are saved of in one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,9 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
                 broadcast(_ready(project, plan, judge, listener.url, health))
                 goal.start()
                 reason = await _until_done(goal, health)
+                waiting = listener.in_flight + session.unfinished
+                if waiting and goal.is_interrupted:
+                    broadcast(Stopping(waiting))
                 await _wind_down(listener, session, goal)
             forwarder.close()
             if keeper is not None:
@@ -222,6 +228,11 @@ class _Goal:
         """Nobody reads our output any more (`listen | head`)."""
         self._is_abandoned = True
         self._stop("its output was closed")
+
+    @property
+    def is_interrupted(self) -> bool:
+        """A person or a supervisor ended it, and may like to know what it still waits for."""
+        return self._signal is not None
 
     def exit_code(self) -> ExitCode:
         if self._signal == signal.SIGINT:
@@ -351,18 +362,20 @@ class _Keeper:
         self._folder = FixtureFolder(plan.fixtures)
         self._queue: SimpleQueue[Exchange | None] = SimpleQueue()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._taken: dict[tuple[str | None, str | None], int] = {}
+        self._taken: dict[tuple[str | None, str], int] = {}
         self._thread = threading.Thread(target=self._work, name="fixture-keeper", daemon=True)
         self._thread.start()
 
     def offer(self, exchange: Exchange) -> None:
         """Have `exchange` saved, unless its event has enough fixtures or the same delivery was offered before."""
-        detection = exchange.detection
-        key = (detection.provider, detection.event)
+        key = _kind(exchange)
         taken = self._taken.get(key, 0)
-        if taken < self._plan.save_limit and not self._is_repeated(exchange):
-            self._taken[key] = taken + 1
-            self._queue.put(exchange)
+        if taken >= self._plan.save_limit or self._is_repeated(exchange):
+            return
+        if taken == 0 and len(self._taken) >= _MAX_KINDS:
+            return  # somebody makes up events: the history has them all
+        self._taken[key] = taken + 1
+        self._queue.put(exchange)
 
     def close(self) -> None:
         """Save what is still waiting. Blocks; call from another thread than the event loop's."""
@@ -384,10 +397,9 @@ class _Keeper:
             if path is not None:
                 self._tell(FixtureSaved(exchange.id, str(path)))
             else:
-                detection = exchange.detection
-                self._loop.call_soon_threadsafe(self._give_back, (detection.provider, detection.event))
+                self._loop.call_soon_threadsafe(self._give_back, _kind(exchange))
 
-    def _give_back(self, key: tuple[str | None, str | None]) -> None:
+    def _give_back(self, key: tuple[str | None, str]) -> None:
         self._taken[key] -= 1
 
     def _save(self, exchange: Exchange) -> Path | None:
@@ -418,6 +430,13 @@ class _Keeper:
     def _tell(self, event: Event) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is listening any more
             self._loop.call_soon_threadsafe(self._emit, event)
+
+
+def _kind(exchange: Exchange) -> tuple[str | None, str]:
+    """What the limit of fixtures counts: provider and event, or method and path of what names no event."""
+    request = exchange.capture.request
+    path = request.target.partition("?")[0]
+    return exchange.detection.provider, exchange.detection.event or f"{request.method} {path}"
 
 
 class _signals:  # noqa: N801  (reads as `with _signals(goal)`)
