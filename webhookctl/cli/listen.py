@@ -13,8 +13,9 @@ from webhookctl.errors import EndpointError, ExitCode, UsageError, WebhookctlErr
 if TYPE_CHECKING:
     from webhookctl.model import Headers
     from webhookctl.session import Route
-    from webhookctl.wiring.listening import ListenPlan, Renderer
+    from webhookctl.wiring.listening import ListenPlan
     from webhookctl.wiring.project import Project
+    from webhookctl.wiring.watching import Renderer
 
 
 def listen(

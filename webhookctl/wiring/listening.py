@@ -4,52 +4,28 @@ Runs in the caller's event loop and reports through renderers only.
 """
 
 import asyncio
-import errno
 import os
 import resource
-import signal
 import ssl
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from queue import SimpleQueue
 
-from webhookctl import match
-from webhookctl.errors import EndpointError, ExitCode, UsageError, WebhookctlError
-from webhookctl.events import (
-    ErrorOccurred,
-    Event,
-    FixtureSaved,
-    Ready,
-    RequestReceived,
-    ResponseReceived,
-    Stopped,
-    Stopping,
-    TargetChanged,
-    VerdictGiven,
-)
-from webhookctl.model import Endpoint, Exchange, FailureKind, Headers
+from webhookctl.errors import ExitCode, UsageError
+from webhookctl.events import ErrorOccurred, Ready, Stopping
+from webhookctl.model import Headers
 from webhookctl.net.forwarder import Forwarder, tls_context
 from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
-from webhookctl.store.fixtures import FixtureFolder
-from webhookctl.store.history import History
 from webhookctl.store.history_writer import HistoryWriter, Limits
 from webhookctl.store.tls import local_certificate
+from webhookctl.wiring.keeping import Keeper
 from webhookctl.wiring.project import Judge, Project, now_s
-
-Renderer = Callable[[Event], None]
+from webhookctl.wiring.stopping import Goal, Signals
+from webhookctl.wiring.watching import Broadcast, Health, Renderer, Tally
 
 _GRACE_S = 5.0  # what is in flight may finish for this long after Ctrl-C
-_HEALTH_OK_S = 5.0
-_HEALTH_DOWN_S = 2.0
-_HEALTH_TIMEOUT_S = 2.0
-_REMEMBERED_BODIES = 5_000
-_MAX_KINDS = 1_000  # event types that fixtures are saved of in one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +60,24 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     was not met in time, BrokenPipeError when the reader of the output went away.
     """
     _raise_open_files()
-    broadcast = _Broadcast(renderers)
+    broadcast = Broadcast(renderers)
     judge = project.judge(provider=plan.provider, flag=plan.secrets)
     forwarder = Forwarder(tls=_client_tls(plan), now_s=now_s)
-    goal = _Goal(plan)
-    tally = _Tally()
+    goal = Goal(exit_after=plan.exit_after, until=plan.until, idle_timeout_s=plan.idle_timeout_s)
+    tally = Tally()
     broadcast.on_closed = goal.abandon
     broadcast.add(goal.see)
     broadcast.add(tally.see)
     project.state.development_secret()  # made now, so that `trigger` and `sign` have it from the start
-    keeper = _Keeper(project, plan, broadcast) if plan.fixtures is not None else None
+    keeper = None
+    if plan.fixtures is not None:
+        keeper = Keeper(
+            project,
+            plan.fixtures,
+            limit=plan.save_limit,
+            is_keeping_secrets=plan.is_keeping_secrets,
+            emit=broadcast,
+        )
     async with HistoryWriter(project.state.history_path, _limits(project), now_s=now_s) as history:
         options = SessionOptions(
             plan.routes, plan.events, plan.is_early_ack, plan.timeout_s, plan.added_headers
@@ -112,11 +96,12 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
                 ErrorOccurred("request-refused", f"answered {status}: {why}")
             ),
         )
-        with _signals(goal), ExitStack() as stack:
+        with Signals(goal), ExitStack() as stack:
+            health = Health(forwarder, [route.endpoint for route in plan.routes], broadcast)
+            await health.look()
+            broadcast.add(health.see)
             async with listener:
-                health = _Health(forwarder, [route.endpoint for route in plan.routes], broadcast)
-                await health.look()
-                broadcast.add(health.see)
+                # Nothing is awaited until all know that it is ready: no delivery may come before that.
                 stack.enter_context(
                     project.state.announce(listener.url, pid=os.getpid(), details=_details(plan))
                 )
@@ -135,7 +120,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     return goal.exit_code()
 
 
-async def _until_done(goal: "_Goal", health: "_Health") -> str:
+async def _until_done(goal: Goal, health: Health) -> str:
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(health.watch(), name="target health")
         await goal.reached.wait()
@@ -143,7 +128,7 @@ async def _until_done(goal: "_Goal", health: "_Health") -> str:
     return goal.reason
 
 
-async def _wind_down(listener: Listener, session: Session, goal: "_Goal") -> None:
+async def _wind_down(listener: Listener, session: Session, goal: Goal) -> None:
     """Finish what is in flight, up to five seconds or a second Ctrl-C."""
     async with asyncio.TaskGroup() as group:
         stopping = group.create_task(_finish(listener, session), name="finish")
@@ -159,306 +144,7 @@ async def _finish(listener: Listener, session: Session) -> None:
     await session.finish(timeout_s=_GRACE_S)
 
 
-class _Broadcast:
-    """Gives each event to all renderers. One that fails is detached and reported once: it never stops a delivery."""
-
-    def __init__(self, renderers: Sequence[Renderer]) -> None:
-        self._renderers = list(renderers)
-        self.on_closed: Callable[[], None] = lambda: None  # whoever read the output is gone
-
-    def add(self, renderer: Renderer) -> None:
-        self._renderers.append(renderer)
-
-    def __call__(self, event: Event) -> None:
-        for renderer in tuple(self._renderers):
-            try:
-                renderer(event)
-            except Exception as error:
-                if renderer in self._renderers:
-                    self._renderers.remove(renderer)
-                    if isinstance(error, BrokenPipeError):
-                        self.on_closed()
-                        continue
-                    self(ErrorOccurred("renderer-failed", f"an output failed and was detached: {error!r}"))
-
-
-class _Goal:
-    """Knows when to stop: --exit-after, --until, --idle-timeout, or a signal; and with which exit code."""
-
-    def __init__(self, plan: ListenPlan) -> None:
-        self._plan = plan
-        self._left = plan.exit_after
-        self._awaited: set[int] = set()
-        self._idle: asyncio.TimerHandle | None = None
-        self._is_met = plan.exit_after is None and plan.until is None
-        self._signal: int | None = None
-        self._is_abandoned = False
-        self.reached = asyncio.Event()
-        self.hurried = asyncio.Event()
-        self.reason = ""
-
-    def start(self) -> None:
-        self._restart_idle()
-
-    def see(self, event: Event) -> None:
-        if isinstance(event, RequestReceived):
-            self._restart_idle()
-            detection = event.detection
-            if self._plan.until is not None and match.event_matches(
-                self._plan.until, provider=detection.provider, event=detection.event
-            ):
-                self._awaited.add(event.id)
-        elif isinstance(event, ResponseReceived) and event.is_answer:
-            self._restart_idle()
-            if event.id in self._awaited:
-                self._meet(f"{self._plan.until} arrived")
-            elif self._left is not None:
-                self._left -= 1
-                if self._left == 0:
-                    self._meet(f"{self._wanted_count()} arrived")
-
-    def interrupt(self, number: int) -> None:
-        if self.reached.is_set():
-            self.hurried.set()
-            return
-        self._signal = number
-        self._stop("interrupted" if number == signal.SIGINT else "asked to stop")
-
-    def abandon(self) -> None:
-        """Nobody reads our output any more (`listen | head`)."""
-        self._is_abandoned = True
-        self._stop("its output was closed")
-
-    @property
-    def is_interrupted(self) -> bool:
-        """A person or a supervisor ended it, and may like to know what it still waits for."""
-        return self._signal is not None
-
-    def exit_code(self) -> ExitCode:
-        if self._signal == signal.SIGINT:
-            return ExitCode.INTERRUPTED
-        if self._is_abandoned:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        if self._signal is None and not self._is_met:
-            wanted = self._plan.until or self._wanted_count()
-            raise EndpointError(
-                "idle-timeout",
-                f"nothing came for {self._plan.idle_timeout_s:g} s while waiting for {wanted}",
-                "raise --idle-timeout, or check that the sender has this URL",
-            )
-        return ExitCode.OK
-
-    def _wanted_count(self) -> str:
-        return "1 delivery" if self._plan.exit_after == 1 else f"{self._plan.exit_after} deliveries"
-
-    def _meet(self, reason: str) -> None:
-        self._is_met = True
-        self._stop(reason)
-
-    def _stop(self, reason: str) -> None:
-        if not self.reached.is_set():
-            self.reason = reason
-            self.reached.set()
-
-    def _restart_idle(self) -> None:
-        if self._plan.idle_timeout_s is None:
-            return
-        if self._idle is not None:
-            self._idle.cancel()
-        loop = asyncio.get_running_loop()
-        reason = f"nothing came for {self._plan.idle_timeout_s:g} s"
-        self._idle = loop.call_later(self._plan.idle_timeout_s, self._stop, reason)
-
-
-class _Tally:
-    """Counts what happened, for the line at the end."""
-
-    def __init__(self) -> None:
-        self.received = self.ended = self.delivered = self.failed = 0
-        self.verified = self.refused = self.saved = 0
-
-    def see(self, event: Event) -> None:
-        if isinstance(event, RequestReceived):
-            self.received += 1
-        elif isinstance(event, VerdictGiven):
-            self.verified += event.verdict.is_ok
-            self.refused += event.verdict.is_bad
-        elif isinstance(event, ResponseReceived) and event.is_answer:
-            self.ended += 1
-            if event.attempt is not None:
-                self.delivered += event.attempt.is_success
-                self.failed += not event.attempt.is_success
-        elif isinstance(event, FixtureSaved):
-            self.saved += 1
-
-    def stopped(self, reason: str) -> Stopped:
-        return Stopped(
-            reason,
-            self.received,
-            self.delivered,
-            self.failed,
-            self.verified,
-            self.refused,
-            self.saved,
-            unfinished=self.received - self.ended,
-        )
-
-
-class _Health:
-    """Watches whether the endpoints can be reached, and tells when that changes."""
-
-    def __init__(
-        self, forwarder: Forwarder, endpoints: Sequence[Endpoint], emit: Callable[[Event], None]
-    ) -> None:
-        self._forwarder = forwarder
-        self._endpoints = {endpoint.url: endpoint for endpoint in endpoints}
-        self._emit = emit
-        self.problems: dict[str, str] = dict.fromkeys(self._endpoints, "")
-        self._is_told = False
-
-    async def look(self) -> None:
-        """Try each endpoint once; changes are told from the second look on."""
-        for url, endpoint in self._endpoints.items():
-            failure = await self._forwarder.is_reachable(endpoint, timeout_s=_HEALTH_TIMEOUT_S)
-            self._note(url, failure.message if failure else "")
-        self._is_told = True
-
-    async def watch(self) -> None:
-        while self._endpoints:
-            await asyncio.sleep(_HEALTH_DOWN_S if any(self.problems.values()) else _HEALTH_OK_S)
-            await self.look()
-
-    def see(self, event: Event) -> None:
-        """An attempt tells as much as a look of our own, and sooner."""
-        if not isinstance(event, ResponseReceived) or event.attempt is None:
-            return
-        failure = event.attempt.failure
-        if failure is None and any(self.problems.values()):
-            self._note_origin(event.attempt.url, "")
-        elif failure is not None and failure.kind is FailureKind.REFUSED:
-            self._note_origin(event.attempt.url, failure.message)
-
-    def _note_origin(self, attempted_url: str, problem: str) -> None:
-        for url, endpoint in self._endpoints.items():
-            if attempted_url.startswith(f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}/"):
-                self._note(url, problem)
-
-    def _note(self, url: str, problem: str) -> None:
-        if self.problems[url] != problem:
-            self.problems[url] = problem
-            if self._is_told:
-                self._emit(TargetChanged(url, not problem, problem))
-
-
-class _Keeper:
-    """Saves fixtures in a thread of its own, behind the answers; tells of each in the event loop."""
-
-    def __init__(self, project: Project, plan: ListenPlan, emit: Callable[[Event], None]) -> None:
-        assert plan.fixtures is not None
-        self._project = project
-        self._plan = plan
-        self._emit = emit
-        self._loop = asyncio.get_running_loop()
-        self._folder = FixtureFolder(plan.fixtures)
-        self._queue: SimpleQueue[Exchange | None] = SimpleQueue()
-        self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._taken: dict[tuple[str | None, str], int] = {}
-        self._thread = threading.Thread(target=self._work, name="fixture-keeper", daemon=True)
-        self._thread.start()
-
-    def offer(self, exchange: Exchange) -> None:
-        """Have `exchange` saved, unless its event has enough fixtures or the same delivery was offered before."""
-        key = _kind(exchange)
-        taken = self._taken.get(key, 0)
-        if taken >= self._plan.save_limit or self._is_repeated(exchange):
-            return
-        if taken == 0 and len(self._taken) >= _MAX_KINDS:
-            return  # somebody makes up events: the history has them all
-        self._taken[key] = taken + 1
-        self._queue.put(exchange)
-
-    def close(self) -> None:
-        """Save what is still waiting. Blocks; call from another thread than the event loop's."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        while (exchange := self._queue.get()) is not None:
-            try:
-                path = None if self._is_known(exchange) else self._save(exchange)
-            except WebhookctlError as error:
-                self._tell(ErrorOccurred(error.code, error.message, error.hint, exchange.id))
-                continue
-            except Exception as error:
-                self._tell(
-                    ErrorOccurred("fixture-failed", f"not saved as a fixture: {error!r}", "", exchange.id)
-                )
-                continue
-            if path is not None:
-                self._tell(FixtureSaved(exchange.id, str(path)))
-            else:
-                self._loop.call_soon_threadsafe(self._give_back, _kind(exchange))
-
-    def _give_back(self, key: tuple[str | None, str]) -> None:
-        self._taken[key] -= 1
-
-    def _save(self, exchange: Exchange) -> Path | None:
-        saved = self._project.fixture_of(exchange, keep_secrets=self._plan.is_keeping_secrets)
-        return self._folder.save(saved, limit=self._plan.save_limit)
-
-    def _is_repeated(self, exchange: Exchange) -> bool:
-        """Whether the very same delivery was offered before in this run: same place, same body, same id."""
-        request = exchange.capture.request
-        digest = blake2b(request.body, digest_size=16)
-        digest.update(f"{request.method} {request.target} {exchange.detection.delivery_id}".encode())
-        key = digest.digest()
-        if key in self._seen:
-            return True
-        self._seen[key] = None
-        if len(self._seen) > _REMEMBERED_BODIES:
-            self._seen.popitem(last=False)
-        return False
-
-    def _is_known(self, exchange: Exchange) -> bool:
-        """Whether the same delivery came in an earlier run, as the history tells."""
-        if exchange.duplicate_of is None:
-            return False
-        with History(self._project.state.history_path) as history:
-            original = history.find(exchange.duplicate_of)
-        return original is not None and original.capture.request.body == exchange.capture.request.body
-
-    def _tell(self, event: Event) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is listening any more
-            self._loop.call_soon_threadsafe(self._emit, event)
-
-
-def _kind(exchange: Exchange) -> tuple[str | None, str]:
-    """What the limit of fixtures counts: provider and event, or method and path of what names no event."""
-    request = exchange.capture.request
-    path = request.target.partition("?")[0]
-    return exchange.detection.provider, exchange.detection.event or f"{request.method} {path}"
-
-
-class _signals:  # noqa: N801  (reads as `with _signals(goal)`)
-    """SIGINT and SIGTERM end the listening while the block runs; a second SIGINT does at once."""
-
-    def __init__(self, goal: _Goal) -> None:
-        self._goal = goal
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-                loop.add_signal_handler(number, self._goal.interrupt, number)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.remove_signal_handler(number)
-
-
-def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: _Health) -> Ready:
+def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: Health) -> Ready:
     providers = []
     for provider in project.provider_ids() if plan.provider is None else (plan.provider,):
         secrets = project.known_secrets(provider, flag=plan.secrets if plan.provider else ())
