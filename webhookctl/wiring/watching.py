@@ -97,11 +97,15 @@ class Health:
         self._is_told = False
 
     async def look(self) -> None:
-        """Try each endpoint once; changes are told from the second look on."""
-        for url, endpoint in self._endpoints.items():
-            failure = await self._forwarder.is_reachable(endpoint, timeout_s=_HEALTH_TIMEOUT_S)
-            self._note(url, failure.message if failure else "")
+        """Try each endpoint once, all at the same time; changes are told from the second look on."""
+        async with asyncio.TaskGroup() as group:
+            for url, endpoint in self._endpoints.items():
+                group.create_task(self._look_at(url, endpoint), name=f"look at {url}")
         self._is_told = True
+
+    async def _look_at(self, url: str, endpoint: Endpoint) -> None:
+        failure = await self._forwarder.is_reachable(endpoint, timeout_s=_HEALTH_TIMEOUT_S)
+        self._note(url, failure.message if failure else "")
 
     async def watch(self) -> None:
         while self._endpoints:
