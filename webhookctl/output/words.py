@@ -63,11 +63,12 @@ def verdict(value: Verdict) -> Segments:
     return [("bad", "sig BAD"), ("bad", f" {safe_line(value.reason)}")]
 
 
+@lru_cache(maxsize=256)
 def status(code: int, reason: str = "") -> Segments:
     """`200 ok`, `302 redirect`, `401 refused`, `500 error`; the reason the app gave when it is unusual."""
     style, word = _STATUS_WORDS.get(code // 100, ("warn", "odd"))
     shown = f" ({safe_line(reason)})" if reason and len(reason) <= 40 and _is_unusual(code, reason) else ""
-    return [(style, f"{code} {word}{shown}")]
+    return ((style, f"{code} {word}{shown}"),)
 
 
 def _is_unusual(code: int, reason: str) -> bool:
