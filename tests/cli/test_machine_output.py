@@ -115,6 +115,13 @@ def test_sign(recorded: Project) -> None:
     check("sign", "sign", "-p", "slack", stdin=b"{}")
 
 
+def test_providers(recorded: Project) -> None:
+    assert check("providers-list", "providers", "list")["providers"]
+    assert check("providers-show", "providers", "show", "slack")["scheme"]["id"] == "slack"
+    recorded.write("odd.toml", "id = 1")
+    assert check("providers-lint", "providers", "lint", "odd.toml", exit_code=2)["problems"]
+
+
 def test_verify_good_and_bad(recorded: Project) -> None:
     assert check("verify", "verify", "-p", "stripe", exit_code=3)["verdict"] == "no_header"
     name, value = check("sign", "sign", "-p", "stripe", stdin=b"{}")["headers"][0]

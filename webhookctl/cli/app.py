@@ -11,7 +11,20 @@ import typer
 from typer.exceptions import TyperException
 
 from webhookctl import __version__
-from webhookctl.cli import config, demo, doctor, fixtures, listen, log, replay, show, sign, trigger, verify
+from webhookctl.cli import (
+    config,
+    demo,
+    doctor,
+    fixtures,
+    listen,
+    log,
+    providers,
+    replay,
+    show,
+    sign,
+    trigger,
+    verify,
+)
 from webhookctl.errors import ExitCode, UsageError, WebhookctlError
 
 _TRACEBACK = "--traceback"
@@ -61,6 +74,7 @@ app.command("verify")(verify.verify)
 app.command("log")(log.log)
 app.command("show")(show.show)
 app.add_typer(fixtures.app, name="fixtures")
+app.add_typer(providers.app, name="providers")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
