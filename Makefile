@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test test-oracles check bench docs format clean
 .DEFAULT_GOAL := test
 
 .venv/ready: pyproject.toml
@@ -18,6 +18,27 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+.venv-oracles/ready: pyproject.toml
+	@test -x .venv-oracles/bin/python || $(PYTHON) -m venv .venv-oracles
+	@echo "setting up .venv-oracles (once): the providers' SDKs"
+	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group oracles-sdks
+	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --group oracles-apart
+	@touch $@
+
+NPM_ORACLES := tests/oracles/npm/node_modules
+
+$(NPM_ORACLES)/ready: tests/oracles/npm/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "setting up the npm oracles (once)" && \
+	  npm install --prefix tests/oracles/npm --silent --no-audit --no-fund --ignore-scripts --no-package-lock && \
+	  touch $@; \
+	else echo "npm is missing: the oracles of npm are left out"; fi
+
+# The providers' own SDKs judge our signatures, and we judge theirs. Not part of `test`: some 150 packages.
+test-oracles: .venv-oracles/ready $(NPM_ORACLES)/ready
+	.venv-oracles/bin/python -m pytest -c tests/oracles/pytest.ini tests/oracles
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -36,5 +57,8 @@ bench: .venv/ready
 	  && .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --group bench; } || true
 	$(BIN)/python bench/forward.py $(BENCH)
 
+docs: .venv/ready
+	$(BIN)/python docs/generate_providers.py
+
 clean:
-	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-oracles $(NPM_ORACLES) build dist .pytest_cache .mypy_cache .ruff_cache

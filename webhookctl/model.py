@@ -156,8 +156,12 @@ class Endpoint:
     path: str = ""
 
     @property
+    def origin(self) -> str:
+        return f"{'https' if self.is_tls else 'http'}://{self.authority}"
+
+    @property
     def url(self) -> str:
-        return f"{'https' if self.is_tls else 'http'}://{self.authority}{self.path}"
+        return self.origin + self.path
 
 
 class FailureKind(StrEnum):

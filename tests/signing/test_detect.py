@@ -11,6 +11,7 @@ from webhookctl.model import Detection, Headers, Request
 from webhookctl.signing import Detector, detect, load, parse_scheme, provider_ids
 from webhookctl.signing.detect import MAX_BODY_BYTES, MAX_LENGTH
 
+STRIPE = "header Stripe-Signature (also sent by stripe_thin)"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -28,7 +29,7 @@ def found(headers: dict[str, str], body: object = b"") -> tuple[str | None, str 
 def test_stripe_is_known_by_its_header_and_read_from_the_body() -> None:
     body = {"id": "evt_1", "type": "payment_intent.succeeded"}
     detection = detect(request({"Content-Type": "application/json", "stripe-signature": "t=1"}, body))
-    assert detection == Detection("stripe", "payment_intent.succeeded", "evt_1", "header Stripe-Signature")
+    assert detection == Detection("stripe", "payment_intent.succeeded", "evt_1", STRIPE)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_stripe_is_known_by_its_header_and_read_from_the_body() -> None:
         ("pull_request", {"action": "opened"}, "pull_request.opened"),
         ("push", {"ref": "refs/heads/main"}, "push"),
         ("push", {"action": ""}, "push"),
-        ("push", {"action": 1}, "push"),
+        ("push", {"action": True}, "push"),
         ("push", [1], "push"),
         ("ping", b"no json", "ping"),
         ("ping", b"{", "ping"),
@@ -67,7 +68,8 @@ def test_white_space_before_json_does_not_hide_it() -> None:
 
 
 def test_the_hub_signature_alone_does_not_tell_github() -> None:
-    assert found({"X-Hub-Signature-256": "sha256=0"})[0] is None
+    assert found({"X-Hub-Signature-256": "sha256=0"})[0] == "meta"
+    assert found({"X-Hub-Signature-256": "sha1=0"})[0] is None
 
 
 def test_shopify_is_read_from_headers_alone() -> None:
@@ -138,9 +140,9 @@ def test_generic_is_known_by_its_own_header_in_its_own_form_only() -> None:
     [
         ({"ce-type": "com.example.made", "ce-id": "c-1"}, {"type": "other"}, "com.example.made", "c-1"),
         ({}, {"type": "a.b", "id": "i-1"}, "a.b", "i-1"),
-        ({}, {"event": "a.c", "id": 7}, "a.c", None),
+        ({}, {"event": "a.c", "id": 7}, "a.c", "7"),
+        ({}, {"event": "a.c", "id": 10**40}, "a.c", None),
         ({}, {"event_type": "a.d"}, "a.d", None),
-        ({"webhook-id": "w-1", "Idempotency-Key": "k-1"}, {"id": "i-1"}, None, "w-1"),
         ({"Idempotency-Key": "k-1"}, {"id": "i-1"}, None, "k-1"),
         ({"X-Request-Id": "r-1"}, {}, None, None),
         ({}, {"type": {"a": 1}, "event": ["x"]}, None, None),
@@ -180,7 +182,7 @@ def test_a_long_body_is_not_parsed_and_that_is_said() -> None:
     body = b'{"type":"a","x":"' + b"y" * MAX_BODY_BYTES + b'"}'
     detection = detect(request({"Stripe-Signature": "t=1"}, body))
     assert (detection.provider, detection.event) == ("stripe", None)
-    assert detection.reason == "header Stripe-Signature; the body is over 256 KiB and was not read"
+    assert detection.reason == STRIPE + "; the body is over 256 KiB and was not read"
     exact = b'{"type":"a","x":"' + b"y" * (MAX_BODY_BYTES - 19) + b'"}'
     assert len(exact) == MAX_BODY_BYTES
     assert detect(request({"Stripe-Signature": "t=1"}, exact)).event == "a"
@@ -246,3 +248,67 @@ def test_a_detection_never_raises_and_holds_printable_text_only(
     detection = detect(Request("POST", "/", headers, body), provider=provider)
     for text in (detection.event, detection.delivery_id):
         assert text is None or (text.isprintable() and 0 < len(text) <= MAX_LENGTH)
+
+
+# --- providers that no header gives away ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "provider", "event", "delivery_id"),
+    [
+        (
+            {"signature": {"token": "t"}, "event-data": {"event": "opened", "id": "e-1"}},
+            "mailgun",
+            "opened",
+            "e-1",
+        ),
+        ({"passcode": "p", "webhook_id": 7, "event_type": "FILE_UPDATE"}, "figma", "FILE_UPDATE", None),
+        ({"tts_notification_id": "n-1", "type": 1}, "tiktok_shop", "1", "n-1"),
+        ([{"sg_event_id": "s-1", "event": "open"}], "sendgrid", "open", "s-1"),
+        ({"signature": {"token": "t"}}, None, None, None),
+        ({"tts_notification_id": None, "type": True}, None, None, None),
+    ],
+)
+def test_fields_of_the_body_tell_a_provider_where_no_header_does(
+    body: object, provider: str | None, event: str | None, delivery_id: str | None
+) -> None:
+    assert found({}, body) == (provider, event, delivery_id)
+
+
+def test_the_fields_are_named_and_a_header_comes_first() -> None:
+    body = {"passcode": "p", "webhook_id": 7, "event_type": "FILE_UPDATE"}
+    assert detect(request({}, body)).reason == "fields body.passcode, body.webhook_id, body.event_type"
+    assert found({"X-GitHub-Event": "push"}, body)[0] == "github"
+
+
+def test_forms_tell_a_provider_and_hold_json() -> None:
+    events = json.dumps([{"event": "send", "_id": "m-1"}])
+    form = urlencode({"mandrill_events": events}).encode()
+    assert found({"Content-Type": FORM}, form) == ("mandrill", "send", "m-1")
+    broken = urlencode({"mandrill_events": "no json"}).encode()
+    assert found({"Content-Type": FORM}, broken) == ("mandrill", None, None)
+
+
+def test_the_fields_of_a_multipart_form_are_read() -> None:
+    text = json.dumps({"event": {"event_type": "signed", "event_hash": "h-1"}}).encode()
+    body = b'--b\r\nContent-Disposition: form-data; name="json"\r\n\r\n' + text + b"\r\n--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert found(headers, body) == ("dropbox_sign", "signed", "h-1")
+    assert found(headers, b"no parts") == (None, None, None)
+
+
+def test_who_else_sends_a_header_is_said() -> None:
+    reason = detect(request({"webhook-signature": "v1,x"})).reason
+    assert reason.startswith("header webhook-signature (also sent by anthropic, bigcommerce")
+    assert reason.endswith(" more)")
+    assert detect(request({"X-GitHub-Event": "push"})).reason == "header X-GitHub-Event"
+
+
+def test_a_prefix_of_a_field_must_be_there() -> None:
+    text = (
+        'id = "own"\nname = "Own"\n[signature]\nalgorithm = "none"\n'
+        '[detection]\nfields = ["body.kind: own."]\nrank = 5\nevent = ["{body.kind}"]'
+    )
+    detector = Detector([parse_scheme(text, "own.toml")])
+    assert detector.detect(request({}, {"kind": "own.made"})).provider == "own"
+    assert detector.detect(request({}, {"kind": "other"})).provider is None

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhookctl.model import Headers, Request, Secret, VerdictKind
-from webhookctl.signing import Scheme, load, parse_scheme, provider_ids, sign, verify
+from webhookctl.model import Request, Secret, VerdictKind
+from webhookctl.signing import Scheme, load, parse_scheme, sign, verify
 
 BODY = '{"id":"evt_1","type":"demo.created","data":{"n":1,"name":"café"}}'.encode()
 NOW_S = 1_700_000_000.0
 PLAIN = Secret("topsecret_key")
 ENCODED = Secret("whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode())
 MESSAGE_ID = "msg_sample_0001"
+
+PROVIDERS = ("generic", "github", "shopify", "slack", "standardwebhooks", "stripe", "svix")
 
 repeatable = settings(derandomize=True, deadline=None)
 
@@ -200,7 +202,7 @@ def test_schemes_without_a_timestamp_never_expire() -> None:
     assert verify(load("github"), [ENCODED], signed(load("github")), now_s=NOW_S * 2, tolerance_s=1).is_ok
 
 
-@pytest.mark.parametrize("provider", provider_ids())
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_several_secrets_are_honoured_and_the_fitting_one_is_named(provider: str) -> None:
     scheme = load(provider)
     other = Secret(base64.b64encode(b"x" * 32).decode())
@@ -261,24 +263,6 @@ def test_a_target_that_is_not_of_the_wire_is_judged_all_the_same() -> None:
     assert verify(scheme, [PLAIN], request, now_s=NOW_S).kind is VerdictKind.WRONG_SECRET
 
 
-# --- properties -----------------------------------------------------------------------------------------------------
-
-
-@repeatable
-@given(body=st.binary(max_size=300), provider=st.sampled_from(provider_ids()), bit=st.integers(min_value=0))
-def test_what_is_signed_verifies_and_one_flipped_bit_is_refused(body: bytes, provider: str, bit: int) -> None:
-    scheme = load(provider)
-    request = signed(scheme, body=body)
-    assert verify(scheme, [ENCODED], request, now_s=NOW_S).is_ok
-    if body:
-        flipped = bytearray(body)
-        flipped[bit // 8 % len(body)] ^= 1 << bit % 8
-        assert verify(scheme, [ENCODED], with_body(request, bytes(flipped)), now_s=NOW_S).is_bad
-
-
-names = st.sampled_from(
-    [header.name.encode() for provider in provider_ids() for header in load(provider).headers]
-)
 values = st.one_of(
     st.binary(max_size=80),
     st.lists(
@@ -287,23 +271,6 @@ values = st.one_of(
         )
     ).map(b"".join),
 )
-
-
-@repeatable
-@given(
-    headers=st.lists(st.tuples(st.one_of(names, st.binary(max_size=9)), values), max_size=6).map(tuple),
-    body=st.one_of(
-        st.binary(max_size=50), st.sampled_from([b"[" * 5000, b'{"a":"\\ud800"}', b"1" * 5000, b'{"a":NaN}'])
-    ),
-    target=st.text(max_size=5),
-    secret=st.text(max_size=9),
-)
-def test_a_verdict_never_raises(headers: Headers, body: bytes, target: str, secret: str) -> None:
-    for provider in provider_ids():
-        request = Request("\ud800", target, headers, body)
-        verdict = verify(load(provider), [Secret(secret), PLAIN], request, now_s=NOW_S, url="\ud800")
-        assert verdict.scheme == provider
-        assert not verdict.is_ok
 
 
 @repeatable

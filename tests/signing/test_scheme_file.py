@@ -73,7 +73,7 @@ def test_a_small_file_is_whole_with_defaults() -> None:
             '"hex"',
             '"zzzz"',
             "signature.encoding: there is no 'zzzz'",
-            "known: hex, upper-hex, base64, base64url, raw",
+            "known: hex, upper-hex, base64, base64url, base64url-padded, raw",
         ),
         ('"hex"', '"hex"\nkeys = []', "signature.keys: must not be empty", ""),
         ('"hex"', '"hex"\nkeys = [1]', "signature.keys: must be a list of texts", ""),
@@ -127,8 +127,7 @@ def test_every_packaged_scheme_says_where_it_comes_from(provider: str) -> None:
     assert scheme.origin == f"{provider}.toml"
     assert scheme.evidence in EVIDENCE
     assert scheme.is_verified == bool(scheme.verified_with)
-    assert scheme.detection.headers
-    assert scheme.secret_variables
+    assert scheme.secret_variables or not scheme.is_signed
     assert scheme.delivery.timeout_s is None or scheme.delivery.source
 
 
@@ -145,7 +144,7 @@ def test_what_others_ask_of_a_scheme() -> None:
     [
         ("strpe", "did you mean stripe?"),
         ("GitHub", "did you mean github?"),
-        ("zzz", "known: generic, github, shopify, slack, standardwebhooks, stripe, svix"),
+        ("zzz", f"known: {', '.join(provider_ids())}"),
         ("../stripe", "did you mean stripe?"),
     ],
 )

@@ -74,7 +74,7 @@ def replay(
     )
     saved = load_all(project, plan, options.read_stdin)
     endpoint = project.target(to) if not dry_run or to else sending.imagined_endpoint(project)
-    work = replaying(project, plan, saved, sending.full_url(endpoint))
+    work = replaying(project, plan, saved, endpoint)
     command = sending.Command("replay", is_json=json, is_plain=plain)
     if dry_run:
         return command.show_only(work, endpoint)

@@ -92,7 +92,7 @@ class Command:
         for prepare in work:
             prepared = prepare()
             request = addressed(prepared.request, endpoint)
-            origin = f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}"
+            origin = endpoint.origin
             request = replace(request, headers=with_headers(request.headers, prepared.added))
             if self.is_json:
                 shown.append(output.prepared_record(prepared, request, origin + request.target))

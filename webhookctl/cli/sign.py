@@ -48,10 +48,11 @@ def sign(
         raise UsageError("provider-missing", "sign for which provider?", "for example --provider stripe")
     scheme = project.scheme(provider)
     secrets = project.existing_secrets(provider, flag=secret or [])
-    fields = signing.sign(
+    body = options.read_input(file)
+    signed = signing.sign_request(
         scheme,
         secrets[0],
-        body=options.read_input(file),
+        body=body,
         timestamp_s=now_s() if timestamp is None else parse_time(timestamp, "--timestamp"),
         message_id=new_message_id() if message_id is None else message_id,
         url=url,
@@ -59,11 +60,23 @@ def sign(
     )
     from webhookctl.output import envelope
 
-    pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+    pairs = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in signed.headers]
     if json:
-        data: dict[str, object] = {"provider": provider, "evidence": scheme.evidence, "headers": pairs}
+        from webhookctl.output import record
+
+        data: dict[str, object] = {
+            "provider": provider,
+            "evidence": scheme.evidence,
+            "headers": pairs,
+            "url": signed.url,
+            **record.body(signed.body),
+        }
         envelope.write_envelope("sign", data, exit_code=ExitCode.OK)
     else:
+        if signed.body != body or signed.url != url:
+            envelope.write_note(
+                f"note: {scheme.name} signs in the body or the URL too: --json gives these as signed"
+            )
         envelope.write("".join(f"{name}: {value}\n" for name, value in pairs))
     if not scheme.is_verified:
         envelope.write_note(f"note: the scheme of {scheme.name} is not verified ({scheme.evidence})")

@@ -122,16 +122,11 @@ def forge(
     """
     forged = catalogue.build(template, seed=seed, now_s=payload_time_s)
     body = edits.body(forged.body)
-    signature = signing.sign(
-        scheme,
-        _first(secrets, scheme),
-        body=body,
-        timestamp_s=now_s,
-        message_id=forged.delivery_id,
-        url=url,
-        method=forged.method,
+    request = Request(forged.method, forged.target, forged.headers, body)
+    signature, request = _signed(
+        request, scheme, secrets, now_s=now_s, message_id=forged.delivery_id, url=url
     )
-    request = Request(forged.method, forged.target, with_headers(forged.headers, signature), body)
+    request = replace(request, headers=with_headers(request.headers, signature))
     detection = Detection(forged.provider, forged.event, forged.delivery_id, "forged")
     return Prepared(
         request, Mode.FORGED, detection, forged.event, scheme, tuple(secrets), added=edits.headers
@@ -156,15 +151,7 @@ def resign(
     message_id = saved.delivery_id or "msg_replayed"
     if fresh_id is not None:
         message_id, request = _with_new_id(request, scheme, message_id, fresh_id)
-    signature = signing.sign(
-        scheme,
-        _first(secrets, scheme),
-        body=request.body,
-        timestamp_s=now_s,
-        message_id=message_id,
-        url=url,
-        method=request.method,
-    )
+    signature, request = _signed(request, scheme, secrets, now_s=now_s, message_id=message_id, url=url)
     headers = with_headers(_without_old_signature(request.headers, scheme, signature), signature)
     remarks = [f"{saved.name}: the body was edited since it was saved"] if saved.is_edited else []
     remarks += [f"the redacted {path} is sent as {{redacted}}" for path in saved.redaction.body]
@@ -203,6 +190,32 @@ def exact(saved: Fixture, edits: Edits, *, scheme: Scheme | None, secrets: Seque
     return Prepared(
         saved.request, Mode.EXACT, detection, saved.name, scheme, tuple(secrets), remarks, edits.headers
     )
+
+
+def _signed(
+    request: Request,
+    scheme: Scheme,
+    secrets: Sequence[Secret],
+    *,
+    now_s: float,
+    message_id: str,
+    url: str,
+) -> tuple[Headers, Request]:
+    """The signature headers, and `request` with what the scheme puts into its body or query."""
+    signed = signing.sign_request(
+        scheme,
+        _first(secrets, scheme),
+        body=request.body,
+        timestamp_s=now_s,
+        message_id=message_id,
+        url=url,
+        method=request.method,
+    )
+    target = request.target
+    if signed.url != url:
+        added = signed.url.removeprefix(url).lstrip("?&")
+        target += ("&" if "?" in target else "?") + added
+    return signed.headers, replace(request, target=target, body=signed.body)
 
 
 def _first(secrets: Sequence[Secret], scheme: Scheme) -> Secret:

@@ -235,7 +235,7 @@ class Forwarder:
         """
         host = endpoint.authority.encode("latin-1")
         data = wire.request_bytes(request, host=host, added=added, keep_host=keep_host)
-        url = f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}{request.target}"
+        url = endpoint.origin + request.target
         started_at_s, start = self._now_s(), perf_counter()
         response: Response | None = None
         failure: Failure | None = None

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from webhookctl.model import Secret, Verdict, VerdictKind
 from webhookctl.signing.presented import Key, Presented, fitting_secret, keys_of, signature_of
-from webhookctl.signing.scheme import Scheme
+from webhookctl.signing.primitive import DECODINGS, PRIMITIVES
+from webhookctl.signing.scheme import Coverage, Scheme
 
 MAX_BODY_BYTES = 1 << 20  # a longer body is not re-encoded: it would cost more than the answer is worth
 
@@ -23,24 +24,40 @@ def explain_mismatch(
         return _wrong(
             scheme, f"the secret is not in the form of {scheme.name}: {scheme.secret_form or scheme.keys[0]}"
         )
-    expected_length = len(signature_of(scheme, keys[0][1], presented.values))
-    lengths = [len(signature) for signature in presented.signatures]
-    if scheme.algorithm != "token" and expected_length not in lengths:
-        form = f"{scheme.algorithm} in {scheme.encoding}"
-        reason = f"the signature has {lengths[0]} characters, {form} has {expected_length}"
-        return Verdict(VerdictKind.MALFORMED, scheme.id, reason)
+    malformed = _malformed(scheme, keys[0], presented)
+    if malformed:
+        return Verdict(VerdictKind.MALFORMED, scheme.id, malformed)
     stripped = [Secret(secret.reveal().strip(), secret.origin) for secret in secrets]
     if stripped != list(secrets) and fitting_secret(scheme, keys_of(scheme, stripped), presented) is not None:
         return _wrong(scheme, "the secret has white space around it; without that it fits")
-    if "body" in scheme.template.slots:
+    if scheme.coverage is Coverage.BYTES and not scheme.is_web_token:
         for form, body in _other_forms(presented.values["body"]):
             presented.values["body"] = body
             if fitting_secret(scheme, keys, presented) is not None:
                 return Verdict(VerdictKind.BODY_CHANGED, scheme.id, f"the signature fits the body {form}")
-        return _wrong(
-            scheme, _WRONG + ", another URL" * ("url" in scheme.template.slots) + ", or the body was changed"
-        )
+        return _wrong(scheme, _WRONG + ", another URL" * scheme.needs_url + ", or the body was changed")
     return _wrong(scheme, _WRONG)
+
+
+def _malformed(scheme: Scheme, key: Key, presented: Presented) -> str:
+    """What is wrong with the form of the signatures, in words; "" when one of them could be right."""
+    form = f"{scheme.algorithm} in {scheme.encoding}"
+    if scheme.is_web_token or scheme.algorithm == "token" or scheme.other_algorithms:
+        return ""
+    if scheme.algorithm in PRIMITIVES:
+        _, content, parts = key
+        made = signature_of(scheme, content, presented.values, own=parts, headers=presented.headers)
+        lengths = [len(signature) for signature in presented.signatures]
+        if len(made) in lengths:
+            return ""
+        return f"the signature has {lengths[0]} characters, {form} has {len(made)}"
+    for signature in presented.signatures:
+        try:
+            DECODINGS[scheme.encoding](signature)
+        except ValueError:
+            continue
+        return ""
+    return f"the signature is not {form}"
 
 
 def _wrong(scheme: Scheme, reason: str) -> Verdict:

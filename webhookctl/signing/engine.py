@@ -3,19 +3,39 @@
 Must not know any provider, where secrets come from, or what time it is: all of that is passed in.
 """
 
-from collections.abc import Sequence
-from math import ceil, floor
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from webhookctl.errors import SignatureError
 from webhookctl.model import Headers, Request, Secret, Verdict, VerdictKind
+from webhookctl.signing.computed import EXACT, MEANING, is_computed
+from webhookctl.signing.content import Unsignable, with_form_field, written
 from webhookctl.signing.diagnosis import explain_mismatch
-from webhookctl.signing.place import look_up
-from webhookctl.signing.presented import Presented, fitting_secret, keys_of, read, signature_of
-from webhookctl.signing.primitive import derive_key
-from webhookctl.signing.scheme import Scheme, TimestampPolicy
+from webhookctl.signing.moment import MAX_TIMESTAMP_S, expiry_text, signed_at_s, timestamp_text, untimely
+from webhookctl.signing.presented import (
+    Presented,
+    contradiction,
+    filled,
+    fitting_secret,
+    key_of,
+    keys_of,
+    read,
+    read_claims,
+    read_fields,
+    signature_of,
+)
+from webhookctl.signing.scheme import HeaderTemplate, Scheme
 
-MAX_TIMESTAMP_S = 253_402_300_800.0  # the year 10000, where ISO 8601 dates and datetime end
-MAX_TIMESTAMP_DIGITS = 18  # seconds have 10, milliseconds 13; a float holds the rest well enough
+COVERING = EXACT | MEANING
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed request's parts: the scheme's `headers`, and the `body` and `url` as they must be sent."""
+
+    headers: Headers
+    body: bytes
+    url: str
 
 
 def sign(
@@ -28,30 +48,160 @@ def sign(
     url: str = "",
     method: str = "POST",
 ) -> Headers:
-    """All headers of `scheme` for `body`, in the scheme's order, as latin-1 bytes.
+    """All headers of `scheme` for `body` as it is, in the scheme's order, as latin-1 bytes.
 
     `timestamp_s` is Unix time; `message_id` fills ``{id}`` and ``{nonce}``; `url` is the whole URL of the receiver,
     for the schemes that sign it. Raises SignatureError: `secret-malformed` (never showing it), `url-missing`,
-    `message-id-malformed`, `timestamp-malformed`.
+    `message-id-malformed`, `timestamp-malformed`, `body-malformed`, and `signature-in-body` for schemes that only
+    `sign_request` can serve.
     """
+    if scheme.fields:
+        raise SignatureError(
+            "signature-in-body", f"{scheme.name} signs in the body or the URL, not in headers alone"
+        )
+    values = _values(scheme, message_id=message_id, timestamp_s=timestamp_s, url=url)
+    key, own = _signing_key(scheme, secret)
+    values.update(own)
+    values["body"] = body
+    if scheme.needs_line:
+        _add_line(values, method=method, url=url, path=_path(url))
+    return _sign(scheme, key, own, values, secret)
+
+
+def sign_request(
+    scheme: Scheme,
+    secret: Secret,
+    *,
+    body: bytes,
+    timestamp_s: float,
+    message_id: str,
+    url: str = "",
+    method: str = "POST",
+) -> Signed:
+    """As `sign`, for every scheme: the time, ids and signatures that stand in the body or the URL are put there.
+
+    What is put into the body is all that changes in it. Raises SignatureError as `sign` does.
+    """
+    values = _values(scheme, message_id=message_id, timestamp_s=timestamp_s, url=url)
+    key, own = _signing_key(scheme, secret)
+    values.update(own)
+    try:
+        body, url = _stamped(scheme, values, body, url, method)
+    except Unsignable as error:
+        raise _body_malformed(scheme, error) from None
+    values["body"] = body
+    _add_line(values, method=method, url=url, path=_path(url))
+    headers = _sign(scheme, key, own, values, secret)
+    try:
+        for field in scheme.fields:
+            if field.has_signature and not field.is_optional:
+                body, url = _put(field, field.value.render(values), body, url)
+    except Unsignable as error:
+        raise _body_malformed(scheme, error) from None
+    return Signed(headers, body, url)
+
+
+def _values(scheme: Scheme, *, message_id: str, timestamp_s: float, url: str) -> dict[str, bytes]:
+    """The values that the engine makes, and the scheme's own."""
     if not (message_id.isascii() and message_id.isprintable()):
         raise SignatureError("message-id-malformed", "a message id is printable ASCII")
     if not 0 <= timestamp_s < MAX_TIMESTAMP_S:
         raise SignatureError("timestamp-malformed", f"{timestamp_s} is not a Unix time in seconds")
-    if not url and not {"url", "path"}.isdisjoint(scheme.template.slots):
+    if not url and scheme.needs_target:
         raise SignatureError(
             "url-missing", f"{scheme.name} signs the URL of the receiver", "say where it is sent to"
         )
-    key = _signing_key(scheme, secret)
     values = dict(scheme.values)
     values["id"] = values["nonce"] = message_id.encode("ascii")
-    values["ts"] = _timestamp_text(scheme.timestamp, timestamp_s)
-    _add_request(values, body=body, method=method, url=url, path=_path(url))
-    values["sig"] = signature_of(scheme, key, values)
-    return tuple(
-        (header.name.replace("{n}", "1").encode("latin-1"), header.value.render(values))
+    values["ts"] = timestamp_text(scheme.timestamp, timestamp_s)
+    if scheme.is_web_token:
+        values["expires"] = expiry_text(scheme.timestamp, timestamp_s)
+    return values
+
+
+def _sign(
+    scheme: Scheme, key: bytes, own: Mapping[str, bytes], values: dict[str, bytes], secret: Secret
+) -> Headers:
+    """The headers of `scheme`; their signature is left in `values`."""
+    if scheme.is_plain and not scheme.shown_computed:
+        values["sig"] = signature_of(scheme, key, values)
+        return _render(scheme, values, is_signed=True)
+    try:
+        slots = [slot for slot in scheme.shown_computed if slot not in values]
+        if slots:
+            values.update(filled(values, (), slots))
+        if scheme.is_web_token:
+            values["sig"] = _web_token(scheme, key, values)
+        elif scheme.is_signed:
+            shown = _render(scheme, values, is_signed=False) if scheme.computed else ()
+            values["sig"] = signature_of(scheme, key, values, own=own, headers=shown)
+    except Unsignable as error:
+        raise _body_malformed(scheme, error) from None
+    except ValueError:
+        raise _secret_malformed(scheme, secret) from None
+    return _render(scheme, values, is_signed=True)
+
+
+def _render(scheme: Scheme, values: Mapping[str, bytes], *, is_signed: bool) -> Headers:
+    shown = [
+        (header.wire_name, header.value.render(values))
         for header in scheme.headers
-        if not header.is_optional
+        if not header.is_optional and (is_signed or not header.has_signature)
+    ]
+    return tuple(shown)
+
+
+def _web_token(scheme: Scheme, key: bytes, values: Mapping[str, bytes]) -> bytes:
+    """The web token of the scheme's claims; the first algorithm that the key is fit for makes it."""
+    from webhookctl.signing import asymmetric, web_token
+
+    slots = [slot for _, claim in scheme.claims for slot in claim.slots if is_computed(slot)]
+    values = filled(values, (), slots)
+    claims = [(name, claim.render(values)) for name, claim in scheme.claims]
+    algorithms = (scheme.algorithm, *scheme.other_algorithms)
+    is_half = not web_token.is_shared_only(algorithms) and asymmetric.is_written_key(key)
+    for algorithm in algorithms:
+        if is_half and web_token.is_shared_only((algorithm,)):
+            continue
+        try:
+            return web_token.make(algorithm, key, claims, key_id=values.get("kid", b""))
+        except UnicodeDecodeError:
+            raise Unsignable("the body is not UTF-8") from None
+        except ValueError:
+            continue
+    raise ValueError("no key for a web token")
+
+
+def _stamped(
+    scheme: Scheme, values: Mapping[str, bytes], body: bytes, url: str, method: str
+) -> tuple[bytes, str]:
+    """`body` and `url` with the time and every field in its place that holds no signature."""
+    policy = scheme.timestamp
+    if policy is not None and policy.place is not None:
+        body = written(body, policy.place, values["ts"], is_number=policy.unit != "iso8601")
+    known = dict(values)
+    for field in scheme.fields:
+        if field.is_optional or field.has_signature:
+            continue
+        known["body"] = body
+        _add_line(known, method=method, url=url, path=_path(url))
+        slots = [slot for slot in field.value.slots if is_computed(slot)]
+        body, url = _put(field, field.value.render(filled(known, (), slots)), body, url)
+    return body, url
+
+
+def _put(field: HeaderTemplate, text: bytes, body: bytes, url: str) -> tuple[bytes, str]:
+    assert field.place is not None
+    if field.place.source != "query":
+        return written(body, field.place, text, is_number=field.is_number), url
+    base, _, query = url.partition("?")
+    new = with_form_field(query.encode("utf-8", "surrogatepass"), field.place.path[0].encode("utf-8"), text)
+    return body, f"{base}?{new.decode('utf-8', 'surrogatepass')}"
+
+
+def _body_malformed(scheme: Scheme, error: Unsignable) -> SignatureError:
+    return SignatureError(
+        "body-malformed", f"{scheme.name} cannot sign this body: {error}", "give one of its own form"
     )
 
 
@@ -70,44 +220,95 @@ def verify(
     the schemes that sign it (UNKNOWN_SCHEME when they need it and it is empty). Of a header that occurs several
     times the first counts. A wrong signature is judged as wrong before its age is looked at.
     """
-    if not secrets:
-        variable = f" (set {scheme.secret_variables[0]})" if scheme.secret_variables else ""
-        return Verdict(VerdictKind.NO_SECRET, scheme.id, f"no secret to check with{variable}")
-    if not url and "url" in scheme.template.slots:
-        return Verdict(
-            VerdictKind.UNKNOWN_SCHEME, scheme.id, f"{scheme.name} signs the public URL: not known here"
-        )
-    presented = read(scheme, request.headers)
-    absence = _absence(scheme, presented)
-    if absence is not None:
-        return absence
-    signed_at_s = _signed_at_s(scheme.timestamp, presented, request.body)
-    if isinstance(signed_at_s, str):
-        return Verdict(VerdictKind.MALFORMED, scheme.id, signed_at_s)
-    _add_request(presented.values, body=request.body, method=request.method, url=url, path=request.target)
-    keys = keys_of(scheme, secrets)
-    number = fitting_secret(scheme, keys, presented)
-    if number is None:
-        return explain_mismatch(scheme, secrets, keys, presented)
-    lateness = _untimely(scheme, signed_at_s, now_s=now_s, tolerance_s=tolerance_s)
+    unjudged = _unjudged(scheme, secrets, url)
+    if unjudged is not None:
+        return unjudged
+    presented = _present(scheme, request, url)
+    if isinstance(presented, Verdict):
+        return presented
+    at_s = signed_at_s(scheme.timestamp, presented, request.body)
+    if isinstance(at_s, str):
+        return Verdict(VerdictKind.MALFORMED, scheme.id, at_s)
+    presented.values["body"] = request.body
+    if scheme.needs_line:
+        _add_line(presented.values, method=request.method, url=url, path=request.target)
+    try:
+        number = _judge(scheme, secrets, presented)
+    except Unsignable as error:
+        return Verdict(VerdictKind.MALFORMED, scheme.id, str(error))
+    if isinstance(number, Verdict):
+        return number
+    lateness = untimely(scheme, presented, at_s, now_s=now_s, tolerance_s=tolerance_s)
     if lateness is not None:
         return lateness
     reason = "ok" if len(secrets) == 1 else f"ok (secret {number} of {len(secrets)})"
     return Verdict(VerdictKind.OK, scheme.id, reason)
 
 
-def _signing_key(scheme: Scheme, secret: Secret) -> bytes:
-    try:
-        return derive_key(secret.reveal(), derivation=scheme.keys[0], prefixes=scheme.key_prefixes)
-    except ValueError:
-        message = f"the secret ({secret.origin}) is not in the form {scheme.name} uses ({scheme.keys[0]})"
-        # The decoder's own words may quote the secret: `from None`.
-        raise SignatureError("secret-malformed", message, scheme.secret_form) from None
+def _present(scheme: Scheme, request: Request, url: str) -> Presented | Verdict:
+    """What `request` presents of `scheme`, or the verdict when something it needs is missing or malformed."""
+    presented = read(scheme, request.headers)
+    if scheme.fields:
+        read_fields(scheme, presented, body=request.body, url=url or request.target)
+    absence = _absence(scheme, presented)
+    if absence is not None:
+        return absence
+    if scheme.is_web_token:
+        try:
+            read_claims(scheme, presented, body=request.body)
+        except ValueError:
+            return Verdict(VerdictKind.MALFORMED, scheme.id, "the signature is not a JSON Web Token")
+    return presented
 
 
-def _add_request(values: dict[str, bytes], *, body: bytes, method: str, url: str, path: str) -> None:
+def _unjudged(scheme: Scheme, secrets: Sequence[Secret], url: str) -> Verdict | None:
+    """The verdict when there is nothing to judge, or nothing to judge by."""
+    if not scheme.is_signed:
+        return Verdict(VerdictKind.UNKNOWN_SCHEME, scheme.id, f"{scheme.name} does not sign its requests")
+    if not secrets:
+        variable = f" (set {scheme.secret_variables[0]})" if scheme.secret_variables else ""
+        return Verdict(VerdictKind.NO_SECRET, scheme.id, f"no secret to check with{variable}")
+    if not url and scheme.needs_url:
+        return Verdict(
+            VerdictKind.UNKNOWN_SCHEME, scheme.id, f"{scheme.name} signs the public URL: not known here"
+        )
+    return None
+
+
+def _judge(scheme: Scheme, secrets: Sequence[Secret], presented: Presented) -> Verdict | int:
+    """The number of the secret that fits, or the verdict on a signature or a claim that does not hold."""
+    keys = keys_of(scheme, secrets)
+    number = fitting_secret(scheme, keys, presented)
+    if number is None:
+        return explain_mismatch(scheme, secrets, keys, presented)
+    if presented.claimed:
+        claim = contradiction(keys, number, presented)
+        if claim is not None:
+            is_of_body = not COVERING.isdisjoint(claim.template.slots)
+            kind = VerdictKind.BODY_CHANGED if is_of_body else VerdictKind.MALFORMED
+            return Verdict(kind, scheme.id, f"{claim.origin} is not {claim.template.text} of this request")
+    return number
+
+
+def _signing_key(scheme: Scheme, secret: Secret) -> tuple[bytes, Mapping[str, bytes]]:
+    """The key by the first derivation that `secret` is in the form of, and the parts before it."""
+    for derivation in scheme.keys:
+        try:
+            return key_of(scheme, secret, derivation)
+        except ValueError:
+            # The decoder's own words may quote the secret: they are dropped.
+            continue
+    raise _secret_malformed(scheme, secret) from None
+
+
+def _secret_malformed(scheme: Scheme, secret: Secret) -> SignatureError:
+    form = scheme.keys[0] if scheme.keys[0] != "utf8" else f"a key for {scheme.algorithm}"
+    message = f"the secret ({secret.origin}) is not in the form {scheme.name} uses ({form})"
+    return SignatureError("secret-malformed", message, scheme.secret_form)
+
+
+def _add_line(values: dict[str, bytes], *, method: str, url: str, path: str) -> None:
     # surrogatepass: text from outside must not make a verdict raise.
-    values["body"] = body
     values["method"] = method.encode("utf-8", "surrogatepass")
     values["url"] = url.encode("utf-8", "surrogatepass")
     values["path"] = path.encode("latin-1", "replace")
@@ -121,7 +322,7 @@ def _path(url: str) -> str:
 
 
 def _absence(scheme: Scheme, presented: Presented) -> Verdict | None:
-    """The verdict when the signature, or a slot of the canonical template, is not in the headers."""
+    """The verdict when the signature, or a slot of the canonical template, is not in the request."""
     if not presented.signatures:
         return _missing(scheme, presented, "sig")
     for slot in scheme.header_slots:
@@ -131,81 +332,11 @@ def _absence(scheme: Scheme, presented: Presented) -> Verdict | None:
 
 
 def _missing(scheme: Scheme, presented: Presented, slot: str) -> Verdict:
-    sources = [header for header in scheme.headers if slot in header.value.slots]
-    for header in sources:
-        if header.name.lower().encode("latin-1") in presented.names:
-            reason = f"header {header.name} is not of the form {header.value.text}"
+    sources = [header for header in (*scheme.headers, *scheme.fields) if slot in header.value.slots]
+    for source in sources:
+        if source.name.lower().encode("latin-1") in presented.names:
+            kind = "header" if source.place is None else "field"
+            reason = f"{kind} {source.name} is not of the form {source.value.text}"
             return Verdict(VerdictKind.MALFORMED, scheme.id, reason)
-    return Verdict(VerdictKind.NO_HEADER, scheme.id, f"no header {sources[0].name.replace('{n}', '1')}")
-
-
-def _signed_at_s(policy: TimestampPolicy | None, presented: Presented, body: bytes) -> float | str | None:
-    """When the request says it was signed (Unix time), None when it does not say, or what is wrong in words."""
-    if policy is None:
-        return None
-    text = presented.values.get("ts") if policy.place is None else _body_timestamp(policy.place.path, body)
-    if text is None:
-        return None
-    if policy.unit == "iso8601":
-        from datetime import UTC, datetime  # few schemes need it
-
-        try:
-            moment = datetime.fromisoformat(text.decode("ascii"))
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except ValueError:
-            return "the timestamp is not an ISO 8601 date and time"
-    if not text.isdigit() or len(text) > MAX_TIMESTAMP_DIGITS:
-        return f"the timestamp is not a whole number of {'seconds' if policy.unit == 's' else 'milliseconds'}"
-    return int(text) if policy.unit == "s" else int(text) / 1000
-
-
-def _body_timestamp(path: tuple[str, ...], body: bytes) -> bytes | None:
-    import json  # few schemes need it
-
-    try:
-        value = look_up(json.loads(body), path)
-    except (ValueError, RecursionError):
-        return None
-    return str(value).encode("utf-8", "replace") if isinstance(value, int | str) else None
-
-
-def _timestamp_text(policy: TimestampPolicy | None, timestamp_s: float) -> bytes:
-    if policy is not None and policy.unit == "iso8601":
-        from datetime import UTC, datetime
-
-        return datetime.fromtimestamp(floor(timestamp_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode("ascii")
-    is_milliseconds = policy is not None and policy.unit == "ms"
-    return str(floor(timestamp_s * 1000 if is_milliseconds else timestamp_s)).encode("ascii")
-
-
-def _untimely(
-    scheme: Scheme, signed_at_s: float | None, *, now_s: float, tolerance_s: float | None
-) -> Verdict | None:
-    policy = scheme.timestamp
-    if policy is None or signed_at_s is None:
-        return None
-    limit_s = policy.tolerance_s if tolerance_s is None else tolerance_s
-    if limit_s is None:
-        return None
-    age_s = now_s - signed_at_s
-    if age_s > limit_s:
-        reason = f"expired: signed {_duration(age_s)} ago, the limit is {_duration(limit_s)}"
-        return Verdict(VerdictKind.EXPIRED, scheme.id, reason)
-    if -age_s > limit_s and policy.is_future_refused:
-        return Verdict(
-            VerdictKind.FUTURE, scheme.id, f"future: signed {_duration(-age_s)} ahead of this clock"
-        )
-    return None
-
-
-def _duration(seconds: float) -> str:
-    """Seconds in words: ``42s``, ``6m12s``, ``3h05m``, ``2d04h``; begun seconds count."""
-    whole = ceil(seconds)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days}d{hour:02}h"
-    if hours:
-        return f"{hours}h{minute:02}m"
-    return f"{minutes}m{second:02}s" if minutes else f"{second}s"
+    kind = "header" if sources[0].place is None else "field"
+    return Verdict(VerdictKind.NO_HEADER, scheme.id, f"no {kind} {sources[0].name.replace('{n}', '1')}")

@@ -1,34 +1,57 @@
-"""What a request presents of a scheme (slots and signatures read back from its headers), and which key fits it.
+"""What a request presents of a scheme (slots and signatures read back from it), and which key fits it.
 
 Must not know the clock or verdicts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
+from math import isfinite
+from typing import NamedTuple, TypeAlias
 
 from webhookctl.model import Headers, Secret
-from webhookctl.signing.primitive import ENCODINGS, PRIMITIVES, derive_key
-from webhookctl.signing.scheme import HeaderTemplate, Scheme
+from webhookctl.signing.computed import COMPUTATIONS, EXACT, Offer, is_computed
+from webhookctl.signing.content import Content, Unsignable, form_fields
+from webhookctl.signing.place import Place, Template, parse_place, parse_template
+from webhookctl.signing.primitive import DECODINGS, ENCODINGS, PRIMITIVES, derive_key
+from webhookctl.signing.scheme import SENT_SLOTS, HeaderTemplate, Scheme
 
 MAX_SIGNATURES = 64  # a rotation has two or three; more are an attempt to keep us busy
 
-Key = tuple[int, bytes]
-"""The number of a secret, from 1, and a key made from it."""
+_NO_VALUES: Mapping[str, bytes] = {}
+
+
+Key: TypeAlias = tuple[int, bytes, Mapping[str, bytes]]
+"""The number of a secret (from 1), a key made from it, and the slots whose values stood before it in the secret."""
+
+
+class Claim(NamedTuple):
+    """What a request says of a slot that can be checked: where it says so, the template of it, and its value."""
+
+    origin: str
+    template: Template
+    value: bytes
 
 
 @dataclass(slots=True)
 class Presented:
-    """`values` by slot, `signatures` as encoded in headers, lower-case `names` of the scheme's headers found."""
+    """`values` by slot, `signatures` as encoded in headers, lower-case `names` of the scheme's headers found.
+
+    `claimed` is what the request says of the body or URL by itself; `headers` are those of the request;
+    `is_whole_body`: the body is the signature.
+    """
 
     values: dict[str, bytes] = field(default_factory=dict)
     signatures: list[bytes] = field(default_factory=list)
     names: set[bytes] = field(default_factory=set)
+    claimed: list[Claim] = field(default_factory=list)
+    is_whole_body: bool = False
+    headers: Headers = ()
 
 
 def read(scheme: Scheme, headers: Headers) -> Presented:
     """What `headers` present of `scheme`; of a header that occurs several times the first counts."""
-    presented = Presented()
+    presented = Presented(headers=headers)
     by_name = scheme.headers_by_name
     for key, value in headers:
         name = key.lower()
@@ -41,49 +64,218 @@ def read(scheme: Scheme, headers: Headers) -> Presented:
     return presented
 
 
+def read_fields(scheme: Scheme, presented: Presented, *, body: bytes, url: str) -> None:
+    """Adds to `presented` what the fields of `body` and of the query of `url` present."""
+    content = Content(body)
+    for template in scheme.fields:
+        place = template.place
+        assert place is not None
+        value = _query_value(url, place) if place.source == "query" else content.at(place)
+        presented.is_whole_body |= template.name == "body"
+        if value is not None:
+            presented.names.add(template.name.lower().encode("utf-8"))
+            _read_value(template, value, presented)
+
+
+def _query_value(url: str, place: Place) -> bytes | None:
+    query = url.partition("?")[2].partition("#")[0].encode("utf-8", "surrogatepass")
+    name = place.path[0].encode("utf-8")
+    try:
+        return next((value for key, value in form_fields(query) if key == name), None)
+    except Unsignable:
+        return None
+
+
 def _read_value(template: HeaderTemplate, value: bytes, presented: Presented) -> None:
+    if template.rotation:
+        value = value.replace(template.rotation, template.separator)
     items = value.split(template.separator) if template.separator else (value,)
-    last = len(template.elements) - 1
     for position, item in enumerate(items):
         text = item.strip()
         for element in template.elements:
-            if element.position is not None and element.position != min(position, last):
+            if element.position is not None and element.position != min(position, template.last):
                 continue
             if not (text.startswith(element.prefix) and text.endswith(element.suffix)):
                 continue
             found = text[len(element.prefix) : len(text) - len(element.suffix)]
-            if found and element.slot != "sig":
+            if found and element.is_claim:
+                claim = Claim(template.name, parse_template(f"{{{element.slot}}}"), found)
+                presented.claimed.append(claim)
+            elif found and element.slot != "sig":
                 presented.values.setdefault(element.slot, found)
             elif found and len(presented.signatures) < MAX_SIGNATURES:
                 presented.signatures.append(found)
             break
 
 
+def read_claims(scheme: Scheme, presented: Presented, *, body: bytes) -> None:
+    """Adds to `presented` what the claims of its web token say; ValueError when the first signature is no token.
+
+    A claim about the body may be missing where there is no body.
+    """
+    from webhookctl.signing import web_token
+
+    said = web_token.read(presented.signatures[0]).claims
+    for name, template in scheme.claims:
+        value = said.get(name)
+        text = str(int(value)) if isinstance(value, float) and isfinite(value) else str(value)
+        free = {*SENT_SLOTS, "expires", *scheme.values} & {*template.slots}
+        is_own = bool(free) and template.text == f"{{{template.slots[0]}}}"
+        if value is None and (is_own or (not body and not EXACT.isdisjoint(template.slots))):
+            continue
+        if is_own:
+            presented.values.setdefault(template.slots[0], text.encode("utf-8", "surrogatepass"))
+        elif free or (presented.is_whole_body and not EXACT.isdisjoint(template.slots)):
+            continue  # free to say anything; or the body is the token, which cannot speak of itself
+        else:
+            shown = b"" if value is None else text.encode("utf-8", "surrogatepass")
+            presented.claimed.append(Claim(f"claim {name}", template, shown))
+
+
+def key_of(scheme: Scheme, secret: Secret, derivation: str) -> tuple[bytes, Mapping[str, bytes]]:
+    """The key that `derivation` makes of `secret`, and the parts before it; ValueError when it is not in that form."""
+    text = secret.reveal()
+    parts: list[str] = []
+    if scheme.key_parts:
+        *parts, rest = text.split(":", len(scheme.key_parts))
+        if len(parts) == len(scheme.key_parts):
+            text = rest
+        elif not set(scheme.key_parts) <= scheme.values.keys():
+            raise ValueError("a part of the secret is missing")
+        else:
+            parts = []
+    key = derive_key(text, derivation=derivation, prefixes=scheme.key_prefixes)
+    if scheme.needs_pair:
+        from webhookctl.signing import asymmetric
+
+        asymmetric.load_keys(key)
+    if not parts:
+        return key, _NO_VALUES
+    encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
+    return key, dict(zip(scheme.key_parts, encoded, strict=True))
+
+
 def keys_of(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Key, ...]:
     """Every key that the scheme's derivations make of `secrets`; a secret that is not in their form makes none."""
-    keys = []
+    keys: list[Key] = []
     for number, secret in enumerate(secrets, start=1):
         for derivation in scheme.keys:
             try:
-                key = derive_key(secret.reveal(), derivation=derivation, prefixes=scheme.key_prefixes)
+                key, parts = key_of(scheme, secret, derivation)
             except ValueError:
                 continue
-            keys.append((number, key))
+            keys.append((number, key, parts))
     return tuple(keys)
 
 
-def signature_of(scheme: Scheme, key: bytes, values: dict[str, bytes]) -> bytes:
-    """The signature of `values` by `key` as it stands in a header."""
+def filled(values: Mapping[str, bytes], headers: Headers, slots: Sequence[str]) -> Mapping[str, bytes]:
+    """`values` with each of `slots` computed from the others or found in the body. Raises Unsignable."""
+    offer = Offer(values, headers, Content(values["body"]))
+    found = dict(values)
+    for slot in slots:
+        computation = COMPUTATIONS.get(slot)
+        if computation is not None:
+            found[slot] = computation(offer)
+        else:
+            found[slot] = offer.content.at(parse_place(slot)) or b""
+    return found
+
+
+def canonical_forms(
+    scheme: Scheme, key: bytes, values: Mapping[str, bytes], own: Mapping[str, bytes], headers: Headers
+) -> Iterator[bytes]:
+    """The bytes that `scheme` signs, by its template and then by its others. Raises Unsignable."""
+    if own:
+        values = {**values, **own}
+    if scheme.computed:
+        values = filled(values, headers, scheme.computed)
     if "secret" in scheme.template.slots:
         values = {**values, "secret": key}
-    return ENCODINGS[scheme.encoding](PRIMITIVES[scheme.algorithm](key, scheme.template.render(values)))
+    yield scheme.template.render(values)
+    for template in scheme.other_templates:
+        yield template.render({**values, "secret": key})
+
+
+def signature_of(
+    scheme: Scheme,
+    key: bytes,
+    values: Mapping[str, bytes],
+    *,
+    own: Mapping[str, bytes] = _NO_VALUES,
+    headers: Headers = (),
+) -> bytes:
+    """The signature of `values` by `key` as it stands in a header. Raises Unsignable; ValueError for a wrong key."""
+    if scheme.is_plain:
+        return ENCODINGS[scheme.encoding](PRIMITIVES[scheme.algorithm](key, scheme.template.render(values)))
+    canonical = next(canonical_forms(scheme, key, values, own, headers))
+    primitive = PRIMITIVES.get(scheme.algorithm)
+    if primitive is not None:
+        return ENCODINGS[scheme.encoding](primitive(key, canonical))
+    from webhookctl.signing import asymmetric
+
+    return ENCODINGS[scheme.encoding](asymmetric.make_signature(scheme.algorithm, key, canonical))
 
 
 def fitting_secret(scheme: Scheme, keys: Sequence[Key], presented: Presented) -> int | None:
-    """The number of the first secret of which a key made one of the presented signatures, or None."""
-    for number, key in keys:
-        expected = signature_of(scheme, key, presented.values)
-        for signature in presented.signatures:
-            if compare_digest(expected, signature):
-                return number
+    """The number of the first secret of which a key made one of the presented signatures, or None.
+
+    Raises Unsignable when the body is not of the form that the scheme signs.
+    """
+    if scheme.is_plain:
+        encode, primitive = ENCODINGS[scheme.encoding], PRIMITIVES[scheme.algorithm]
+        canonical = scheme.template.render(presented.values)
+        for number, key, _ in keys:
+            expected = encode(primitive(key, canonical))
+            for signature in presented.signatures:
+                if compare_digest(expected, signature):
+                    return number
+        return None
+    for number, key, own in keys:
+        if _fits(scheme, key, own, presented):
+            return number
+    return None
+
+
+def _fits(scheme: Scheme, key: bytes, own: Mapping[str, bytes], presented: Presented) -> bool:
+    algorithms = (scheme.algorithm, *scheme.other_algorithms)
+    if scheme.is_web_token:
+        from webhookctl.signing import web_token
+
+        return web_token.is_signed(web_token.read(presented.signatures[0]), algorithms, key)
+    for canonical in canonical_forms(scheme, key, presented.values, own, presented.headers):
+        for algorithm in algorithms:
+            primitive = PRIMITIVES.get(algorithm)
+            if primitive is None:
+                if _is_proved(scheme, algorithm, key, canonical, presented.signatures):
+                    return True
+                continue
+            expected = ENCODINGS[scheme.encoding](primitive(key, canonical))
+            for signature in presented.signatures:
+                if compare_digest(expected, signature):
+                    return True
+    return False
+
+
+def _is_proved(
+    scheme: Scheme, algorithm: str, key: bytes, canonical: bytes, signatures: Sequence[bytes]
+) -> bool:
+    from webhookctl.signing import asymmetric
+
+    for signature in signatures:
+        try:
+            if asymmetric.is_signature(algorithm, key, DECODINGS[scheme.encoding](signature), canonical):
+                return True
+        except ValueError:  # the signature or the key is not in its form
+            continue
+    return False
+
+
+def contradiction(keys: Sequence[Key], number: int, presented: Presented) -> Claim | None:
+    """The first claim of the request about its body or URL that does not hold, or None. Raises Unsignable."""
+    own = next(parts for key_number, _, parts in keys if key_number == number)
+    for claim in presented.claimed:
+        slots = [slot for slot in claim.template.slots if is_computed(slot)]
+        values = filled({**presented.values, **own}, presented.headers, slots)
+        if not compare_digest(claim.template.render(values), claim.value):
+            return claim
     return None

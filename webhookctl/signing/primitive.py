@@ -1,10 +1,11 @@
 """The tables of the signing engine: primitives, key derivations, encodings; a scheme names one of each.
 
-Knows bytes only: no scheme, no header, no request. A new primitive is one row (asymmetric ones import lazily).
+Knows bytes only: no scheme, no header, no request. A new primitive is one row; key pairs are in `asymmetric`.
 """
 
 import hashlib
 import hmac
+import re
 from base64 import b64encode, urlsafe_b64encode
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
@@ -26,6 +27,22 @@ def _hmac_sha512(key: bytes, canonical: bytes) -> bytes:
     return hmac.digest(key, canonical, "sha512")
 
 
+def _hmac_sha384(key: bytes, canonical: bytes) -> bytes:
+    return hmac.digest(key, canonical, "sha384")
+
+
+def _hmac_md5(key: bytes, canonical: bytes) -> bytes:
+    return hmac.digest(key, canonical, "md5")
+
+
+def _sha512(_key: bytes, canonical: bytes) -> bytes:
+    return hashlib.sha512(canonical).digest()
+
+
+def _md5(_key: bytes, canonical: bytes) -> bytes:
+    return hashlib.md5(canonical, usedforsecurity=False).digest()
+
+
 def _sha256(_key: bytes, canonical: bytes) -> bytes:
     return hashlib.sha256(canonical).digest()
 
@@ -41,15 +58,23 @@ def _token(key: bytes, _canonical: bytes) -> bytes:
 PRIMITIVES: Mapping[str, Primitive] = {
     "hmac-sha256": _hmac_sha256,
     "hmac-sha1": _hmac_sha1,
+    "hmac-sha384": _hmac_sha384,
     "hmac-sha512": _hmac_sha512,
+    "hmac-md5": _hmac_md5,
     "sha256": _sha256,  # plain digests: the template itself holds the {secret}
+    "sha512": _sha512,
     "sha1": _sha1,
+    "md5": _md5,
     "token": _token,  # the secret itself is sent
 }
 
 
 def _from_base64(text: bytes) -> bytes:
     return a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
+
+
+def _from_base64url(text: bytes) -> bytes:
+    return _from_base64(text.rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/")))
 
 
 def _from_hex(text: bytes) -> bytes:
@@ -60,10 +85,31 @@ def _as_shown(text: bytes) -> bytes:
     return text
 
 
+def _after_underscore(text: bytes) -> bytes:
+    return _from_base64(text.partition(b"_")[2] or text)
+
+
+def _digest_sha1(text: bytes) -> bytes:
+    return _sha1(b"", text)
+
+
+def _digest_sha256(text: bytes) -> bytes:
+    return _sha256(b"", text)
+
+
+WHOLE = "whole"
+WHEN_PREFIXED = "base64-when-prefixed"
+
 DERIVATIONS: Mapping[str, Callable[[bytes], bytes]] = {
     "utf8": _as_shown,
     "base64": _from_base64,
+    "base64url": _from_base64url,
     "hex": _from_hex,
+    "sha1": _digest_sha1,
+    "sha256": _digest_sha256,
+    "base64-after-underscore": _after_underscore,
+    WHOLE: _as_shown,  # no prefix is taken off
+    WHEN_PREFIXED: _from_base64,  # as text when it has none of the prefixes
 }
 """From the secret's text, prefixes taken off, to the key; a ValueError when the text is not in that form."""
 
@@ -85,20 +131,42 @@ ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
     "upper-hex": _upper_hex,
     "base64": b64encode,
     "base64url": _base64url,
+    "base64url-padded": urlsafe_b64encode,
     "raw": _as_shown,
 }
 """From the raw signature to the bytes that stand in the header."""
+
+DECODINGS: Mapping[str, Callable[[bytes], bytes]] = {
+    "hex": _from_hex,
+    "upper-hex": _from_hex,
+    "base64": _from_base64,
+    "base64url": _from_base64url,
+    "base64url-padded": _from_base64url,
+    "raw": _as_shown,
+}
+"""The ways back from `ENCODINGS`; a ValueError when the bytes are not in that form."""
 
 
 def derive_key(secret: str, *, derivation: str, prefixes: tuple[str, ...]) -> bytes:
     """The key bytes of `secret`: each of `prefixes` taken off in turn where it is there, then the derivation.
 
-    Bytes of an environment variable that are not UTF-8 come through as they were (surrogateescape).
-    Raises ValueError when the text is not in the derivation's form, or when nothing is left of it.
+    A ``*`` in a prefix stands for letters, digits and underscores. Bytes of an environment variable that are not
+    UTF-8 come through as they were (surrogateescape). Raises ValueError when the text is not in the derivation's
+    form, or when nothing is left of it.
     """
-    for prefix in prefixes:
-        secret = secret.removeprefix(prefix)
-    key = DERIVATIONS[derivation](secret.encode("utf-8", "surrogateescape"))
+    text = secret
+    if derivation != WHOLE:
+        for prefix in prefixes:
+            text = _without(text, prefix)
+    if derivation == WHEN_PREFIXED and text == secret:
+        derivation = WHOLE
+    key = DERIVATIONS[derivation](text.encode("utf-8", "surrogateescape"))
     if not key:
         raise ValueError("an empty secret")
     return key
+
+
+def _without(text: str, prefix: str) -> str:
+    if "*" not in prefix:
+        return text.removeprefix(prefix)
+    return re.sub(r"\A" + re.escape(prefix).replace(r"\*", r"\w+"), "", text, count=1)

@@ -5,8 +5,20 @@ Knows nothing of files, requests, secrets or cryptography.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from webhookctl.signing.place import Place, Rule, Template
+
+SENT_SLOTS = ("id", "nonce", "ts")  # the engine makes them, requests carry them
+
+
+class Coverage(StrEnum):
+    """How much of a body its signature covers."""
+
+    BYTES = "bytes"  # every byte
+    MEANING = "meaning"  # what it says, not how it is written
+    PARTS = "parts"  # some of its fields
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,26 +26,35 @@ class Element:
     """One item of a header's value: `prefix`, a slot, `suffix`.
 
     `position` is None where a literal tells the item from the others, else its place in the list (from 0).
+    `is_claim`: the slot can be computed, so that what the request says of it can be checked.
     """
 
     prefix: bytes
     slot: str
     suffix: bytes
     position: int | None
+    is_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """One header of a scheme. `name` may end in ``{n}`` (numbered headers); `separator` splits a list value.
+    """One header of a scheme, or with a `place` one field of the body or the query.
 
-    An optional header is read when it is there, and never written.
+    `name` may end in ``{n}`` (numbered headers); of a field it is the place as written. `separator` splits a list
+    value, `rotation` such lists. An optional one is read when it is there, and never written. `is_number`: a field
+    that is not there yet becomes a number in JSON.
     """
 
     name: str
+    wire_name: bytes  # as it is sent, the first number in place of {n}
     value: Template
     separator: bytes
     elements: tuple[Element, ...]
     is_optional: bool
+    last: int = 0  # the highest position of its elements
+    rotation: bytes = b""
+    place: Place | None = None
+    is_number: bool = False
 
     @property
     def has_signature(self) -> bool:
@@ -64,10 +85,23 @@ class Recognition:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldRecognition:
+    """A place in a body that gives a provider away, and how its value must begin ("" = any value)."""
+
+    place: Place
+    prefix: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionRules:
-    """How a provider's requests are recognised (any one header; the lowest `rank` wins) and read (first rule)."""
+    """How a provider's requests are recognised (any one header; the lowest `rank` wins) and read (first rule).
+
+    `fields` are places in the body; all of them together tell the provider where no header does.
+    """
 
     headers: tuple[Recognition, ...] = ()
+    fields: tuple[FieldRecognition, ...] = ()
     rank: int = 10
     event: tuple[Rule, ...] = ()
     delivery_id: tuple[Rule, ...] = ()
@@ -87,8 +121,10 @@ class Scheme:
     """A provider's signing scheme; `scheme_file` reads it from TOML.
 
     `template` gives the canonical bytes that `algorithm` signs. Of `keys` (derivations) the first one signs
-    and each is tried when verifying. `values` are the scheme's own slots with what is sent for them; where a
-    header carries such a slot, its value counts when verifying.
+    and each is tried when verifying, as are `other_algorithms` and `other_templates`. `values` are the scheme's own
+    slots with what is sent for them; where a header carries such a slot, its value counts when verifying.
+    `key_parts` are slots whose values stand before the key in the secret's text, each with a colon after it.
+    `claims` are those of a web token, by name.
     """
 
     id: str
@@ -112,12 +148,35 @@ class Scheme:
     note: str = ""
     values: Mapping[str, bytes] = field(default_factory=dict, hash=False)
     headers_by_name: Mapping[bytes, HeaderTemplate] = field(default_factory=dict, hash=False, repr=False)
-    header_slots: tuple[str, ...] = ()  # slots of `template` that are read back from headers
+    header_slots: tuple[str, ...] = ()  # slots of `template` that are read back from headers and fields
+    other_algorithms: tuple[str, ...] = ()
+    other_templates: tuple[Template, ...] = ()
+    key_parts: tuple[str, ...] = ()
+    public_key: str = "pem"  # how the provider shows a public key
+    fields: tuple[HeaderTemplate, ...] = ()
+    claims: tuple[tuple[str, Template], ...] = ()
+    computed: tuple[str, ...] = ()  # slots of the canonical templates that are computed or stand in the body
+    shown_computed: tuple[str, ...] = ()  # such slots of headers
+    coverage: Coverage = Coverage.NONE
+    needs_url: bool = False  # the public URL is needed to verify
+    needs_target: bool = False  # the URL or a part of it is needed to sign
+    needs_line: bool = True  # method, URL or path may be needed, signing or verifying
+    needs_pair: bool = False  # its keys are halves of pairs: no shared secret will do
+    is_web_token: bool = False
+    is_signed: bool = True  # False for a provider that signs nothing and sends no token
+    is_plain: bool = (
+        False  # one shared-key signature of one template, all of it in headers and the body's bytes
+    )
 
     @property
     def is_verified(self) -> bool:
         """True when code that is not ours accepted such a signature (`verified_with` says which)."""
         return self.evidence == "verified"
+
+    @property
+    def covers_body(self) -> bool:
+        """False when a body can be changed without breaking the signature."""
+        return self.coverage in (Coverage.BYTES, Coverage.MEANING)
 
     @property
     def signature_names(self) -> tuple[str, ...]:

@@ -4,25 +4,30 @@ Must not know requests or secrets. The form is shown in full by `data/slack.toml
 """
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
-from typing import NoReturn, TypeVar
 
 from webhookctl.errors import UsageError
+from webhookctl.signing import asymmetric, web_token
+from webhookctl.signing.computed import COMPUTATIONS, EXACT, FROM_URL, MEANING, is_computed
 from webhookctl.signing.place import Rule, Template, parse_place, parse_rule, parse_template
 from webhookctl.signing.primitive import DERIVATIONS, ENCODINGS, PRIMITIVES
 from webhookctl.signing.scheme import (
+    SENT_SLOTS,
+    Coverage,
     DeliveryPolicy,
     DetectionRules,
     Element,
+    FieldRecognition,
     HeaderTemplate,
     Recognition,
     Scheme,
     TimestampPolicy,
 )
+from webhookctl.signing.table import Table
 
-SENT_SLOTS = ("id", "nonce", "ts")  # the engine makes them, headers carry them
+UNSIGNED = "none"
 KNOWN_SLOTS = ("body", "method", "path", "secret", "url")  # both sides know them; no header carries them
 
 EVIDENCE = (
@@ -36,107 +41,24 @@ EVIDENCE = (
     "memory",
     "unverified",
 )
+ALGORITHMS = (*PRIMITIVES, *asymmetric.ALGORITHMS, *web_token.ALGORITHMS, UNSIGNED)
+PUBLIC_KEYS = ("pem", "hex", "base64", "spki")  # PEM, raw bytes in hex or base64, DER in base64
+TARGET_SLOTS = FROM_URL | {"path", "query", "query_hash", "escaped_path"}
 NUMBERED_HEADERS = 100  # how far ``{n}`` in a header's name counts
-
-Value = TypeVar("Value")
-
-
-class _Table:
-    """One TOML table that is taken apart key by key; `finish` refuses what nobody asked for."""
-
-    def __init__(self, origin: str, path: str, content: Mapping[str, object]) -> None:
-        self._origin = origin
-        self._path = path
-        self._rest = dict(content)
-        self._asked: list[str] = []
-
-    def refuse(self, key: str, problem: str, hint: str = "") -> NoReturn:
-        raise UsageError("scheme-invalid", f"{self._origin}: {self._path}{key}: {problem}", hint)
-
-    def take(self, key: str, kind: type[Value], default: Value | None = None) -> Value:
-        """The value of `key`, or `default`; without a default the key must be there. Whole numbers are floats too."""
-        self._asked.append(key)
-        value = self._rest.pop(key, default)
-        if value is None:
-            self.refuse(key, "is missing")
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not kind:
-            self.refuse(key, f"must be {_KINDS[kind]}, not {value!r}")
-        return value
-
-    def has(self, key: str) -> bool:
-        self._asked.append(key)
-        return key in self._rest
-
-    def texts(self, key: str, default: Iterable[str] | None = None) -> tuple[str, ...]:
-        values = self.take(key, list, None if default is None else list(default))
-        if not all(isinstance(value, str) for value in values):
-            self.refuse(key, "must be a list of texts")
-        return tuple(values)
-
-    def all_texts(self) -> dict[str, bytes]:
-        found = {key: self.take(key, str) for key in tuple(self._rest)}
-        for key, value in found.items():
-            if not (value.isascii() and value.isprintable()):
-                self.refuse(key, "must be printable ASCII")
-        return {key: value.encode("ascii") for key, value in found.items()}
-
-    def known(self, key: str, value: str, names: Iterable[str]) -> str:
-        """`value` when it is one of `names`, else an error that suggests the nearest."""
-        names = tuple(names)
-        if value not in names:
-            near = get_close_matches(value, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-            self.refuse(key, f"there is no {value!r}", hint)
-        return value
-
-    def choice(self, key: str, names: Iterable[str], default: str | None = None) -> str:
-        return self.known(key, self.take(key, str, default), names)
-
-    def parsed(self, key: str, text: str, parse: Callable[[str], Value]) -> Value:
-        try:
-            return parse(text)
-        except ValueError as error:
-            self.refuse(key, str(error))
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self._origin, f"{self._path}{key}.", self.take(key, dict, {}))
-
-    def tables(self, key: str) -> tuple["_Table", ...]:
-        found = self.take(key, list)
-        if not found or not all(isinstance(content, dict) for content in found):
-            self.refuse(key, "must be one or more tables")
-        return tuple(_Table(self._origin, f"{self._path}{key}.", content) for content in found)
-
-    def finish(self) -> None:
-        for key in self._rest:
-            near = get_close_matches(key, self._asked, 1)
-            self.refuse(
-                key, "unknown key", f"did you mean {near[0]}?" if near else f"known: {', '.join(self._asked)}"
-            )
-
-
-_KINDS: Mapping[type, str] = {
-    str: "text",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a table",
-}
 
 
 def parse_scheme(text: str, origin: str) -> Scheme:
     """The scheme written in TOML `text`; `origin` names the file in errors.
 
-    ``id``, ``name``, ``[signature]`` (template, algorithm, keys, key_prefixes, encoding, values), one or more
-    ``[[header]]`` (name, value, separator, optional), ``[timestamp]`` (unit, tolerance_s, direction, place),
-    ``[detection]`` (headers, rank, event, delivery_id), ``[delivery]`` (timeout_s, retries, source),
+    ``id``, ``name``, ``[signature]`` (template, other_templates, algorithm, other_algorithms, keys, key_prefixes,
+    key_parts, public_key, encoding, values), ``[[header]]`` (name, value, separator, rotation, optional),
+    ``[[field]]`` (place, number, and as a header), ``[claims]``, ``[timestamp]`` (unit, tolerance_s, direction, place),
+    ``[detection]`` (headers, fields, rank, event, delivery_id), ``[delivery]`` (timeout_s, retries, source),
     ``secret_variables``, ``secret_form``, ``secret_fields``, ``evidence``, ``verified_with``, ``source``, ``note``.
     Raises UsageError `scheme-invalid`, naming file and key, with a suggestion for a typing error.
     """
     try:
-        root = _Table(origin, "", tomllib.loads(text))
+        root = Table(origin, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError("scheme-invalid", f"{origin}: not TOML: {error}") from error
     scheme = _scheme(root, origin)
@@ -144,23 +66,25 @@ def parse_scheme(text: str, origin: str) -> Scheme:
     return scheme
 
 
-def _scheme(root: _Table, origin: str) -> Scheme:
+def _scheme(root: Table, origin: str) -> Scheme:
     signature = root.table("signature")
+    algorithm = signature.choice("algorithm", ALGORITHMS)
     values = signature.table("values").all_texts()
-    headers = _headers(root, (*SENT_SLOTS, *values, "sig"))
-    template = _template(signature, "template", (*SENT_SLOTS, *KNOWN_SLOTS, *values))
-    keys = signature.texts("keys", ["utf8"])
-    if not keys:
-        signature.refuse("keys", "must not be empty")
+    parts = signature.texts("key_parts", ())
+    known = (*SENT_SLOTS, *KNOWN_SLOTS, *values, *parts, *COMPUTATIONS)
+    shown = (*SENT_SLOTS, *values, *parts, *COMPUTATIONS, "sig")
+    has_template = algorithm in asymmetric.ALGORITHMS or (algorithm in PRIMITIVES and algorithm != "token")
+    has_encoding = has_template or algorithm == "token"
+    headers = _headers(root, "header", shown, algorithm)
     scheme = Scheme(
         id=_id(root),
         name=root.take("name", str),
         origin=origin,
-        template=template,
-        algorithm=signature.choice("algorithm", PRIMITIVES),
-        keys=tuple(signature.known("keys", key, DERIVATIONS) for key in keys),
+        template=_template(signature, "template", known, None if has_template else ""),
+        algorithm=algorithm,
+        keys=_keys(signature),
         key_prefixes=signature.texts("key_prefixes", ()),
-        encoding=signature.choice("encoding", ENCODINGS),
+        encoding=signature.choice("encoding", ENCODINGS, None if has_encoding else "raw"),
         headers=headers,
         timestamp=_timestamp(root.table("timestamp")) if root.has("timestamp") else None,
         detection=_detection(root.table("detection")),
@@ -174,52 +98,151 @@ def _scheme(root: _Table, origin: str) -> Scheme:
         note=root.take("note", str, ""),
         values=values,
         headers_by_name=_by_name(headers),
-        header_slots=_header_slots(root, template, headers, tuple(values)),
+        other_algorithms=_other_algorithms(signature, algorithm),
+        other_templates=_other_templates(signature, known),
+        key_parts=parts,
+        public_key=signature.choice("public_key", PUBLIC_KEYS, "pem"),
+        fields=_headers(root, "field", shown, algorithm),
+        claims=_claims(root.table("claims"), (*known, "expires")),
     )
     signature.finish()
-    return scheme
+    return _with_deductions(root, scheme)
 
 
-def _id(root: _Table) -> str:
+def _keys(signature: Table) -> tuple[str, ...]:
+    keys = signature.texts("keys", ["utf8"])
+    if not keys:
+        signature.refuse("keys", "must not be empty")
+    return tuple(signature.known("keys", key, DERIVATIONS) for key in keys)
+
+
+def _other_algorithms(signature: Table, algorithm: str) -> tuple[str, ...]:
+    """Further algorithms of the same kind: a web token's, or any other."""
+    is_web_token = algorithm in web_token.ALGORITHMS
+    names = web_token.ALGORITHMS if is_web_token else (*PRIMITIVES, *asymmetric.ALGORITHMS)
+    others = signature.texts("other_algorithms", ())
+    return tuple(signature.known("other_algorithms", other, names) for other in others)
+
+
+def _other_templates(signature: Table, known: tuple[str, ...]) -> tuple[Template, ...]:
+    texts = signature.texts("other_templates", ())
+    return tuple(_checked(signature, "other_templates", text, known) for text in texts)
+
+
+def _with_deductions(root: Table, scheme: Scheme) -> Scheme:
+    """`scheme` with what follows from its templates, so that signing and verifying need not ask again."""
+    shown_by = (*scheme.headers, *scheme.fields)
+    if scheme.algorithm != UNSIGNED and not any(header.has_signature for header in shown_by):
+        root.refuse("header", "no header holds a {sig}")
+    signed = {slot for one in (scheme.template, *scheme.other_templates) for slot in one.slots}
+    shown = {slot for one in shown_by for slot in one.value.slots}
+    claimed = {slot for _, claim in scheme.claims for slot in claim.slots}
+    needed = signed | shown | claimed
+    has_query = any(_is_of_query(field) for field in scheme.fields)
+    computed = tuple(sorted(slot for slot in signed if is_computed(slot)))
+    is_alone = not (scheme.other_templates or scheme.other_algorithms or scheme.fields or scheme.key_parts)
+    return replace(
+        scheme,
+        header_slots=_header_slots(root, scheme.template, shown, tuple(scheme.values)),
+        computed=computed,
+        shown_computed=tuple(
+            sorted(slot for header in scheme.headers for slot in header.value.slots if is_computed(slot))
+        ),
+        coverage=_coverage(signed | claimed, scheme.fields),
+        needs_url=not needed.isdisjoint(FROM_URL) or has_query,
+        needs_target=not needed.isdisjoint(TARGET_SLOTS) or has_query,
+        needs_line=not needed <= {*SENT_SLOTS, *scheme.values, *scheme.key_parts, "body", "secret", "sig"},
+        needs_pair=all(_is_of_pairs(name) for name in (scheme.algorithm, *scheme.other_algorithms)),
+        is_web_token=scheme.algorithm in web_token.ALGORITHMS,
+        is_signed=scheme.algorithm != UNSIGNED,
+        is_plain=scheme.algorithm in PRIMITIVES and is_alone and not computed and "secret" not in signed,
+    )
+
+
+def _is_of_pairs(algorithm: str) -> bool:
+    _, primitive = web_token.ALGORITHMS.get(algorithm, ("", algorithm))
+    return primitive in asymmetric.ALGORITHMS
+
+
+def _is_of_query(field: HeaderTemplate) -> bool:
+    return field.place is not None and field.place.source == "query"
+
+
+def _coverage(signed: set[str], fields: tuple[HeaderTemplate, ...]) -> Coverage:
+    """How much of the body all these slots cover; a hash in the query counts where the URL is signed."""
+    slots = signed.union(*(field.value.slots for field in fields if _is_of_query(field)))
+    if not slots.isdisjoint(EXACT) or any(field.name == "body" for field in fields):
+        return Coverage.BYTES
+    if not slots.isdisjoint(MEANING):
+        return Coverage.MEANING
+    if "sns_lines" in slots or any(slot.startswith(("body.", "form.")) for slot in slots):
+        return Coverage.PARTS
+    return Coverage.NONE
+
+
+def _id(root: Table) -> str:
     provider_id = root.take("id", str)
     if not provider_id or not all("a" <= letter <= "z" or letter in "0123456789_-" for letter in provider_id):
         root.refuse("id", "must be lower-case letters, digits, _ and -")
     return provider_id
 
 
-def _template(table: _Table, key: str, slots: tuple[str, ...]) -> Template:
-    template = table.parsed(key, table.take(key, str), parse_template)
+def _template(table: Table, key: str, slots: tuple[str, ...], default: str | None = None) -> Template:
+    return _checked(table, key, table.take(key, str, default), slots)
+
+
+def _checked(table: Table, key: str, text: str, slots: tuple[str, ...]) -> Template:
+    template = table.parsed(key, text, parse_template)
     for slot in template.slots:
-        table.known(key, slot, slots)
+        if slot.startswith(("body.", "form.")):
+            table.parsed(key, slot, parse_place)
+        else:
+            table.known(key, slot, slots)
     return template
 
 
-def _headers(root: _Table, slots: tuple[str, ...]) -> tuple[HeaderTemplate, ...]:
-    headers = []
-    for table in root.tables("header"):
+def _claims(table: Table, slots: tuple[str, ...]) -> tuple[tuple[str, Template], ...]:
+    return tuple((name, _checked(table, name, text, slots)) for name, text in table.all_texts_as_written())
+
+
+def _headers(root: Table, kind: str, slots: tuple[str, ...], algorithm: str) -> tuple[HeaderTemplate, ...]:
+    is_needed = kind == "header" and algorithm != UNSIGNED and not root.has("field")
+    return tuple(_header(table, kind, slots) for table in root.tables(kind, is_needed))
+
+
+def _header(table: Table, kind: str, slots: tuple[str, ...]) -> HeaderTemplate:
+    place = None
+    if kind == "header":
         name = table.take("name", str)
         if not name.removesuffix("{n}").replace("-", "").replace("_", "").isalnum() or not name.isascii():
             table.refuse("name", f"is not a header name: {name!r}")
-        value = _template(table, "value", slots)
-        if not value.text.isascii() or not value.text.isprintable():
-            table.refuse("value", "must be printable ASCII")
-        separator = table.take("separator", str, "")
-        headers.append(
-            HeaderTemplate(
-                name=name,
-                value=value,
-                separator=(separator.strip() or separator).encode("latin-1"),
-                elements=_elements(table, value.text, separator),
-                is_optional=table.take("optional", bool, False),
-            )
-        )
-        table.finish()
-    if not any(header.has_signature for header in headers):
-        root.refuse("header", "no header holds a {sig}")
-    return tuple(headers)
+    else:
+        name = table.take("place", str)
+        place = table.parsed("place", name, parse_place)
+        if place.source == "header":
+            table.refuse("place", "must be body.PATH, form.FIELD or query.NAME")
+    value = _template(table, "value", slots)
+    if not value.text.isascii() or not value.text.isprintable():
+        table.refuse("value", "must be printable ASCII")
+    separator = table.take("separator", str, "")
+    elements = _elements(table, value.text, separator)
+    header = HeaderTemplate(
+        name=name,
+        wire_name=name.replace("{n}", "1").encode("utf-8"),
+        value=value,
+        separator=(separator.strip() or separator).encode("latin-1"),
+        elements=elements,
+        is_optional=table.take("optional", bool, False),
+        last=max((element.position for element in elements if element.position is not None), default=0),
+        rotation=table.take("rotation", str, "").encode("latin-1"),
+        place=place,
+        is_number=table.take("number", bool, False) if place else False,
+    )
+    table.finish()
+    return header
 
 
-def _elements(table: _Table, value: str, separator: str) -> tuple[Element, ...]:
+def _elements(table: Table, value: str, separator: str) -> tuple[Element, ...]:
     """The items of a header's value that hold a slot; each holds one, or the header could not be read back."""
     elements = []
     items = value.split(separator) if separator else [value]
@@ -233,7 +256,8 @@ def _elements(table: _Table, value: str, separator: str) -> tuple[Element, ...]:
         if slots:
             suffix = parts[1][0] if len(parts) > 1 else b""
             is_told_apart = bool(parts[0][0] or suffix)
-            elements.append(Element(parts[0][0], slots[0], suffix, None if is_told_apart else position))
+            place = None if is_told_apart else position
+            elements.append(Element(parts[0][0], slots[0], suffix, place, is_computed(slots[0])))
     return tuple(elements)
 
 
@@ -249,18 +273,15 @@ def _by_name(headers: tuple[HeaderTemplate, ...]) -> dict[bytes, HeaderTemplate]
     return found
 
 
-def _header_slots(
-    root: _Table, template: Template, headers: tuple[HeaderTemplate, ...], values: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The slots of the canonical template that a verifier reads from headers; refuses one it cannot know."""
-    sent = {slot for header in headers for slot in header.value.slots}
+def _header_slots(root: Table, template: Template, shown: set[str], own: tuple[str, ...]) -> tuple[str, ...]:
+    """The slots of the canonical template that a verifier reads from the request; refuses one it cannot know."""
     for slot in template.slots:
-        if slot in SENT_SLOTS and slot not in sent:
+        if slot in SENT_SLOTS and slot not in shown:
             root.refuse("signature.template", f"no header sends the slot {{{slot}}}")
-    return tuple(slot for slot in template.slots if slot in sent and slot not in values)
+    return tuple(slot for slot in template.slots if slot in SENT_SLOTS and slot not in own)
 
 
-def _timestamp(table: _Table) -> TimestampPolicy:
+def _timestamp(table: Table) -> TimestampPolicy:
     unit = table.choice("unit", ("s", "ms", "iso8601"))
     direction = table.choice("direction", ("both", "past-only"), "both")
     tolerance_s = table.take("tolerance_s", float) if table.has("tolerance_s") else None
@@ -271,22 +292,37 @@ def _timestamp(table: _Table) -> TimestampPolicy:
     return TimestampPolicy(unit, tolerance_s, direction == "both", place)
 
 
-def _detection(table: _Table) -> DetectionRules:
-    recognitions = []
-    for text in table.texts("headers", ()):
-        name, _, prefix = text.partition(":")
-        recognitions.append(Recognition(name.lower().encode("utf-8"), prefix.strip().encode("utf-8"), name))
-    rank = table.take("rank", int, 10)
-    event, delivery_id = _rules(table, "event"), _rules(table, "delivery_id")
+def parse_recognition(text: str) -> Recognition:
+    """What is written as ``X-Name`` or ``X-Name: prefix``."""
+    name, _, prefix = text.partition(":")
+    return Recognition(name.lower().encode("utf-8"), prefix.strip().encode("utf-8"), name)
+
+
+def parse_field_recognition(text: str) -> FieldRecognition:
+    """What is written as ``body.path`` or ``form.field: prefix``; ValueError when the place is none."""
+    name, _, prefix = text.partition(":")
+    return FieldRecognition(parse_place(name), prefix.strip(), name)
+
+
+def _detection(table: Table) -> DetectionRules:
+    rules = DetectionRules(
+        headers=tuple(parse_recognition(text) for text in table.texts("headers", ())),
+        fields=tuple(
+            table.parsed("fields", text, parse_field_recognition) for text in table.texts("fields", ())
+        ),
+        rank=table.take("rank", int, 10),
+        event=_rules(table, "event"),
+        delivery_id=_rules(table, "delivery_id"),
+    )
     table.finish()
-    return DetectionRules(tuple(recognitions), rank, event, delivery_id)
+    return rules
 
 
-def _rules(table: _Table, key: str) -> tuple[Rule, ...]:
+def _rules(table: Table, key: str) -> tuple[Rule, ...]:
     return tuple(table.parsed(key, text, parse_rule) for text in table.texts(key, ()))
 
 
-def _delivery(table: _Table) -> DeliveryPolicy:
+def _delivery(table: Table) -> DeliveryPolicy:
     policy = DeliveryPolicy(
         timeout_s=table.take("timeout_s", float) if table.has("timeout_s") else None,
         retries=table.take("retries", str, ""),

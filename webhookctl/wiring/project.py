@@ -3,9 +3,10 @@
 Opened once per command. Imports neither asyncio nor the network, so that `sign` and `verify` stay quick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import shake_256
 from pathlib import Path
 from time import time  # noqa: TID251  (the one clock)
 
@@ -14,7 +15,7 @@ from webhookctl import signing
 from webhookctl.address import parse_endpoint
 from webhookctl.config import Config
 from webhookctl.delivery.prepare import keep
-from webhookctl.errors import UsageError
+from webhookctl.errors import SignatureError, UsageError
 from webhookctl.fixture import Fixture
 from webhookctl.model import Capture, Detection, Endpoint, Exchange, Secret, Verdict, VerdictKind
 from webhookctl.signing import Scheme
@@ -42,6 +43,7 @@ class Project:
         self.config = config
         self.state = state
         self._secrets: dict[str | None, tuple[Secret, ...]] = {}
+        self._development: dict[str, Secret] = {}
 
     @cached_property
     def own_schemes(self) -> dict[str, Scheme]:
@@ -75,9 +77,7 @@ class Project:
     @cached_property
     def detector(self) -> signing.Detector:
         """Recognises providers, the user's own first."""
-        return signing.Detector(
-            [*self.own_schemes.values(), *(signing.load(provider) for provider in signing.provider_ids())]
-        )
+        return signing.Detector(self.own_schemes.values(), is_packaged=True)
 
     def secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
         """The secrets of `provider`: from the flag, its usual variable or the configuration; else the development one.
@@ -85,16 +85,23 @@ class Project:
         Raises UsageError `secret-missing` when a reference leads nowhere.
         """
         known = self.known_secrets(provider, flag=flag)
-        return known or (self.state.development_secret(),)
+        return known or (self._development_secret(provider),)
+
+    def _development_secret(self, provider: str) -> Secret:
+        """The development secret in the form that `provider` takes: the same text where a text will do."""
+        if provider not in self._development:
+            secret = self.state.development_secret()
+            self._development[provider] = _in_form_of(self.scheme(provider), secret)
+        return self._development[provider]
 
     def existing_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
         """As `secrets`, but makes none: for commands that leave nothing behind. Raises UsageError `secret-missing`."""
         known = self.known_secrets(provider, flag=flag)
         if known:
             return known
+        scheme = self.scheme(provider)
         development = self.state.peek_development_secret()
         if development is None:
-            scheme = self.scheme(provider)
             variable = scheme.secret_variables[0] if scheme.secret_variables else "NAME"
             raise UsageError(
                 "secret-missing",
@@ -102,7 +109,7 @@ class Project:
                 f"--secret env:{variable}, or export {variable}=…, or start `webhookctl listen` once: it makes a "
                 "development secret for this project",
             )
-        return (development,)
+        return (_in_form_of(scheme, development),)
 
     def known_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
         """The secrets that somebody configured for `provider`; empty when there are none."""
@@ -155,6 +162,31 @@ class Project:
             "start one with `webhookctl listen`, name the endpoint with --to http://localhost:3000/webhooks, "
             'or put endpoint = "http://localhost:3000/webhooks" into webhookctl.toml',
         )
+
+
+def _in_form_of(scheme: Scheme, development: Secret) -> Secret:
+    """`development` as it is where `scheme` can use it, else a key that is derived from it, always the same."""
+    try:
+        signing.sign_request(
+            scheme, development, body=b"{}", timestamp_s=0.0, message_id="msg_0", url="http://localhost/"
+        )
+    except SignatureError as error:
+        if error.code == "secret-malformed":
+            made = signing.make_key(scheme, _stream(f"{scheme.id} {development.reveal()}".encode()))
+            return Secret(made.secret, DEVELOPMENT)
+    return development
+
+
+def _stream(seed: bytes) -> Callable[[int], bytes]:
+    """Bytes that look random and follow from `seed`."""
+    position = 0
+
+    def draw(count: int) -> bytes:
+        nonlocal position
+        position += 1
+        return shake_256(position.to_bytes(8, "big") + seed).digest(count)
+
+    return draw
 
 
 @dataclass(frozen=True, slots=True)

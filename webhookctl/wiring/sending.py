@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from webhookctl import catalogue, signing
+from webhookctl.address import addressed
 from webhookctl.delivery import prepare
 from webhookctl.delivery.prepare import Edits, Mode, Prepared
 from webhookctl.delivery.run import Prepare, Sent, deliver_all
@@ -131,9 +132,14 @@ def load_all(project: Project, plan: ReplayPlan, stdin: Callable[[], bytes]) -> 
     ]
 
 
-def replaying(project: Project, plan: ReplayPlan, saved: Sequence[Fixture], url: str) -> list[Prepare]:
+def replaying(
+    project: Project, plan: ReplayPlan, saved: Sequence[Fixture], endpoint: Endpoint
+) -> list[Prepare]:
     """What makes the deliveries of `replay`, one a fixture. Raises UsageError when one cannot be signed."""
-    return [_replay(project, each, plan, url) for each in saved]
+    return [
+        _replay(project, each, plan, endpoint.origin + addressed(each.request, endpoint).target)
+        for each in saved
+    ]
 
 
 def _replay(project: Project, saved: Fixture, plan: ReplayPlan, url: str) -> Prepare:

@@ -124,7 +124,7 @@ class Health:
 
     def _note_origin(self, attempted_url: str, problem: str) -> None:
         for url, endpoint in self._endpoints.items():
-            if attempted_url.startswith(f"{'https' if endpoint.is_tls else 'http'}://{endpoint.authority}/"):
+            if attempted_url.startswith(f"{endpoint.origin}/"):
                 self._note(url, problem)
 
     def _note(self, url: str, problem: str) -> None:

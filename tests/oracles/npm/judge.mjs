@@ -1,0 +1,95 @@
+// Reads one delivery as JSON from standard input and writes "accepted" or "refused": the judgement of one npm package.
+import { readFileSync } from "node:fs";
+
+const { oracle, headers, body: encoded, secret, url } = JSON.parse(readFileSync(0, "utf8"));
+const bytes = Buffer.from(encoded, "base64");
+const text = bytes.toString("utf8");
+
+const passes = async (judge, refusal) => {
+  try {
+    return (await judge()) !== false;
+  } catch (error) {
+    if (refusal.test(`${error.name}: ${error.message}`)) return false;
+    throw error;
+  }
+};
+
+const judges = {
+  async github() {
+    const { verify } = await import("@octokit/webhooks-methods");
+    return verify(secret, text, headers["x-hub-signature-256"]);
+  },
+  async linear() {
+    const { LinearWebhookClient } = await import("@linear/sdk/webhooks");
+    const client = new LinearWebhookClient(secret);
+    return passes(() => client.verify(bytes, headers["linear-signature"]), /Invalid webhook (signature|timestamp)/);
+  },
+  async notion() {
+    const { verifyWebhookSignature } = await import("@notionhq/client");
+    const signature = headers["x-notion-signature"];
+    return verifyWebhookSignature({ body: text, signature, verificationToken: secret });
+  },
+  async sanity() {
+    const { isValidSignature } = await import("@sanity/webhook");
+    return isValidSignature(text, headers["sanity-webhook-signature"], secret);
+  },
+  async contentful() {
+    const { verifyRequest } = await import("@contentful/node-apps-toolkit");
+    const { pathname, search } = new URL(url);
+    const request = { method: "POST", path: pathname + search, headers, body: text };
+    return passes(() => verifyRequest(secret, request), /ExpiredRequest|expired/i);
+  },
+  async crisp() {
+    const { Crisp } = await import("crisp-api");
+    const [at, signature] = [headers["x-crisp-request-timestamp"], headers["x-crisp-signature"]];
+    return new Crisp().verifyWidget(secret, JSON.parse(text), at, signature);
+  },
+  async shopify() {
+    await import("@shopify/shopify-api/adapters/node");
+    const { ApiVersion, LogSeverity, shopifyApi } = await import("@shopify/shopify-api");
+    const shopify = shopifyApi({
+      apiKey: "sample",
+      apiSecretKey: secret,
+      apiVersion: Object.values(ApiVersion)[0],
+      hostName: "example.com",
+      isEmbeddedApp: false,
+      logger: { log: () => {}, level: LogSeverity.Error },
+    });
+    const wanted = {
+      "x-shopify-topic": "demo/create",
+      "x-shopify-shop-domain": "sample.myshopify.com",
+      "x-shopify-api-version": "2026-01",
+      "x-shopify-webhook-id": "evt_1",
+    };
+    const rawRequest = { method: "POST", url: "/hooks?x=1", headers: { ...wanted, ...headers } };
+    const { valid, reason } = await shopify.webhooks.validate({ rawBody: text, rawRequest });
+    if (!valid && reason !== "invalid_hmac") throw new Error(reason);
+    return valid;
+  },
+  async mux() {
+    const { default: Mux } = await import("@mux/mux-node");
+    const mux = new Mux({ tokenId: "sample", tokenSecret: "sample", webhookSecret: secret });
+    return passes(() => mux.webhooks.verifySignature(text, headers), /expected signature|Timestamp|old/i);
+  },
+  async clerk() {
+    const { verifyWebhook } = await import("@clerk/backend/webhooks");
+    const request = new Request(url, { method: "POST", headers, body: text });
+    return passes(() => verifyWebhook(request, { signingSecret: secret }), /signature|timestamp/i);
+  },
+  async wix() {
+    const { AppStrategy, createClient } = await import("@wix/sdk");
+    const client = createClient({ auth: AppStrategy({ appId: "sample", publicKey: secret }), modules: {} });
+    return passes(() => client.webhooks.process(text), /signature|jwt|expired|token/i);
+  },
+  async zoom() {
+    const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
+    const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
+    receiver.init({ eventEmitter: { emit: async () => {} } });
+    const { statusCode, body } = await receiver.start()({ headers, body: text, isBase64Encoded: false }, {});
+    if (statusCode !== 200 && !body.includes("Failed to verify")) throw new Error(body);
+    process.stdout.write("\n");
+    return statusCode === 200;
+  },
+};
+
+process.stdout.write((await judges[oracle]()) ? "accepted" : "refused");
