@@ -131,6 +131,8 @@ def test_every_key_of_the_packaged_provider_files_is_explained() -> None:
     keys: set[str] = set()
     for path in sorted((ROOT / "webhookctl" / "signing" / "data").glob("*.toml")):
         for name, value in tomllib.loads(path.read_text("utf-8")).items():
+            if name == "claims":  # their names are the provider's
+                continue
             tables = [
                 table for table in (value if isinstance(value, list) else [value]) if isinstance(table, dict)
             ]

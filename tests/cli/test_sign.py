@@ -3,14 +3,14 @@
 import pytest
 
 from tests.cli.commands import NOW_S, Project, run
-from webhookctl import signing
+from webhookctl import catalogue, signing
 from webhookctl.model import Secret
 
 BODY = b'{"id":"evt_1","type":"sample.happened"}'
 PLAIN_SECRET = "whsec_" + "QUJD" * 8  # base64, so that every scheme takes it
 
 
-@pytest.mark.parametrize("provider", signing.provider_ids())
+@pytest.mark.parametrize("provider", catalogue.providers())
 def test_the_lines_are_the_headers_that_the_engine_makes(project: Project, provider: str) -> None:
     result = run(
         *("sign", "-p", provider, "--secret", PLAIN_SECRET, "--timestamp", str(int(NOW_S))),

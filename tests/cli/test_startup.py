@@ -82,7 +82,7 @@ def test_reading_the_history_imports_no_network_library(project: Project, argume
         ("webhookctl tri", {"trigger"}),
         ("webhookctl fixtures l", {"list", "lint"}),
         ("webhookctl sign --prov", {"--provider"}),
-        ("webhookctl sign -p st", {"standardwebhooks", "stripe"}),
+        ("webhookctl sign -p stri", {"stripe", "stripe_thin"}),
         ("webhookctl trigger payment_intent.succ", {"payment_intent.succeeded"}),
         ("webhookctl trigger github/push", {"github/push"}),
         ("webhookctl replay stripe/", {"stripe/sample"}),

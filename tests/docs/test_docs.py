@@ -143,12 +143,18 @@ def test_the_readme_lists_exactly_the_commands_there_are() -> None:
     assert sorted(listed) == sorted(getattr(APPLICATION, "commands"))  # noqa: B009  (the type has no such attribute)
 
 
-def test_the_readme_names_exactly_the_providers_there_are() -> None:
-    from webhookctl import signing
+def test_the_readme_names_exactly_what_can_be_forged_and_counts_the_schemes() -> None:
+    from webhookctl import catalogue, signing
 
-    line = re.search(r"^Providers: (.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert line is not None
-    assert sorted(re.findall(r"`(\w+)`", line[1])) == sorted(signing.provider_ids())
+    text = (ROOT / "README.md").read_text("utf-8")
+    forged = re.search(r"^Forged events \(`trigger`\): (.*)$", text, re.MULTILINE)
+    assert forged is not None
+    assert sorted(re.findall(r"`(\w+)`", forged[1])) == sorted(catalogue.providers())
+    counted = re.search(r"(\d+) schemes.*?(\d+) of them were accepted", text, re.DOTALL)
+    assert counted is not None
+    schemes = [signing.load(provider) for provider in signing.provider_ids()]
+    assert int(counted[1]) == len(schemes)
+    assert int(counted[2]) == sum(scheme.is_verified for scheme in schemes)
 
 
 def test_the_index_leads_to_every_page() -> None:
