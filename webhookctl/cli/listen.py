@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -272,6 +273,7 @@ def _renderer(
     from webhookctl.output.listening import Level, LineRenderer
     from webhookctl.output.painter import painter
 
+    @cache
     def limit_s(provider: str | None) -> float | None:
         return project.scheme(provider).delivery.timeout_s if provider in project.provider_ids() else None
 
