@@ -130,7 +130,6 @@ def test_no_answer_in_time_is_a_timeout_that_names_the_limit(loop: str) -> None:
 
     first, second = run(scene(), loop)
     assert failure_of(first) == (FailureKind.TIMEOUT, "no answer within 0.05 s")
-    assert first.latency_ms >= 50
     assert second.status == 200  # on a connection of its own: the late answer belongs to nobody
 
 
