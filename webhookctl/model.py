@@ -107,7 +107,7 @@ class VerdictKind(StrEnum):
     BODY_CHANGED = "body_changed"
     EXPIRED = "expired"
     FUTURE = "future"
-    NO_SECRET = "no_secret"  # noqa: S105
+    NO_SECRET = "no_secret"  # noqa: S105  (the same)
     UNKNOWN_SCHEME = "unknown_scheme"  # no provider recognised, or it has no scheme
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhookctl import catalogue, jsontext, signing
+from webhookctl.address import addressed, parse_endpoint
 from webhookctl.delivery.prepare import (
     Edits,
     Mode,
@@ -417,3 +418,28 @@ def test_a_renewed_id_is_another_one() -> None:
     chance = random.Random(1)
     assert renewed("evt_1Ab2Cd3Ef4", chance.choice) != "evt_1Ab2Cd3Ef4"
     assert renewed("2f1c8a4e-5b1d-4c3e-9a7b-0d1e2f3a4b5c", chance.choice)[14] == "4"
+
+
+@pytest.mark.parametrize(
+    "where", ["http://localhost:3000", "http://localhost:3000/in", "http://localhost:3000/in?e=1"]
+)
+@pytest.mark.parametrize(
+    "target", ["/hooks", "/hooks?x=1", "/hooks?x=1&bodySHA256=old", "/hooks?bodySHA256=old&x=1"]
+)
+def test_what_is_signed_into_the_query_stands_there_once_however_often_it_is_signed(
+    where: str, target: str
+) -> None:
+    endpoint, scheme = parse_endpoint(where), load("twilio_json")
+    request = Request("POST", target, ((b"Content-Type", b"application/json"),), b'{"a":1}')
+    for _ in range(2):
+        url = endpoint.origin + addressed(request, endpoint).target
+        fixture = Fixture("sample", request, "twilio_json")
+        request = resign(
+            fixture, NO_EDITS, scheme=scheme, secrets=[SECRET], now_s=NOW_S, url=url, fresh_id=None
+        ).request
+        sent = addressed(request, endpoint)
+        assert sent.target.count("bodySHA256=") == 1
+        assert sent.target.count("x=1") == target.count("x=1")
+        assert sent.target.count("e=1") == where.count("e=1")
+        verdict = signing.verify(scheme, [SECRET], sent, now_s=NOW_S, url=endpoint.origin + sent.target)
+        assert verdict.is_ok, verdict.reason

@@ -150,7 +150,7 @@ def test_the_readme_names_exactly_what_can_be_forged_and_counts_the_schemes() ->
     forged = re.search(r"^Forged events \(`trigger`\): (.*)$", text, re.MULTILINE)
     assert forged is not None
     assert sorted(re.findall(r"`(\w+)`", forged[1])) == sorted(catalogue.providers())
-    counted = re.search(r"(\d+) schemes.*?(\d+) of them were accepted", text, re.DOTALL)
+    counted = re.search(r"(\d+) schemes.*?(\d+) of them are verified", text, re.DOTALL)
     assert counted is not None
     schemes = [signing.load(provider) for provider in signing.provider_ids()]
     assert int(counted[1]) == len(schemes)

@@ -155,7 +155,7 @@ class _Stage:
     def _capture(self, *arguments: str) -> str:
         from subprocess import PIPE, run
 
-        return run(  # noqa: S603
+        return run(  # noqa: S603  (the same)
             [sys.executable, "-m", "webhookctl", *arguments],
             cwd=self._folder,
             env=_environment({}),

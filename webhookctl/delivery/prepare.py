@@ -213,8 +213,10 @@ def _signed(
     )
     target = request.target
     if signed.url != url:
-        added = signed.url.removeprefix(url).lstrip("?&")
-        target += ("&" if "?" in target else "?") + added
+        # Of the signed query, what the endpoint brings along itself is added again when it is addressed.
+        path, _, own = target.partition("?")
+        endpoints = url.partition("?")[2].removesuffix(own)
+        target = f"{path}?{signed.url.partition('?')[2].removeprefix(endpoints).lstrip('&')}"
     return signed.headers, replace(request, target=target, body=signed.body)
 
 

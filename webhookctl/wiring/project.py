@@ -212,7 +212,7 @@ class Judge:
             secrets,
             capture.request,
             now_s=capture.received_at_s,
-            url=_public_url(capture),
+            url=_public_url(capture) if scheme.needs_line else "",
             tolerance_s=project.config.tolerance_s,
         )
         if verdict.kind is VerdictKind.WRONG_SECRET and secrets[0].origin == DEVELOPMENT:
