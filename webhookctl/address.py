@@ -139,3 +139,20 @@ def forwarded_headers(capture: Capture) -> Headers:
     if forwarded_host is None and host:
         added.append((b"X-Forwarded-Host", host))
     return tuple(added)
+
+
+def public_url(capture: Capture) -> str:
+    """The URL the provider called: what the relay says, else what the request tells (X-Forwarded-*, Host)."""
+    if capture.url:
+        return capture.url
+    proto = host = forwarded = None
+    for name, value in capture.request.headers:
+        width = len(name)
+        if width == 4 and name.lower() == b"host":
+            host = host or value
+        elif width == 16 and name.lower() == b"x-forwarded-host":
+            forwarded = value
+        elif width == 17 and name.lower() == b"x-forwarded-proto":
+            proto = value
+    scheme = (proto or (b"https" if capture.is_tls else b"http")).decode("latin-1")
+    return f"{scheme}://{(forwarded or host or b'').decode('latin-1')}{capture.request.target}"

@@ -57,3 +57,9 @@ class EndpointError(WebhookctlError):
     """An endpoint that cannot be reached or did not answer in time."""
 
     exit_code = ExitCode.UNREACHABLE
+
+
+class RelayError(WebhookctlError):
+    """A relay or tunnel that refuses, cannot be reached, or breaks its protocol."""
+
+    exit_code = ExitCode.RELAY

@@ -206,13 +206,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A request as the listener took it in: when (Unix time), from whom (``127.0.0.1:50312``), over TLS or not."""
+    """A request as the listener took it in: when (Unix time), from whom (``127.0.0.1:50312``), over TLS or not.
+
+    `url` is the whole URL that the sender called, where the way here changed host or path (a relay); "" where the
+    request itself tells it.
+    """
 
     request: Request
     received_at_s: float
     peer: str
     is_tls: bool = False
     http_version: str = "1.1"
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

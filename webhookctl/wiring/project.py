@@ -12,7 +12,7 @@ from time import time  # noqa: TID251  (the one clock)
 
 from webhookctl import config as configuration
 from webhookctl import signing
-from webhookctl.address import parse_endpoint
+from webhookctl.address import parse_endpoint, public_url
 from webhookctl.config import Config
 from webhookctl.delivery.prepare import keep
 from webhookctl.errors import SignatureError, UsageError
@@ -212,7 +212,7 @@ class Judge:
             secrets,
             capture.request,
             now_s=capture.received_at_s,
-            url=_public_url(capture) if scheme.needs_line else "",
+            url=public_url(capture) if scheme.needs_line else "",
             tolerance_s=project.config.tolerance_s,
         )
         if verdict.kind is VerdictKind.WRONG_SECRET and secrets[0].origin == DEVELOPMENT:
@@ -237,18 +237,3 @@ class Judge:
         if key not in cache:
             cache[key] = self.project.secrets(provider, flag=self.flag)
         return cache[key]
-
-
-def _public_url(capture: Capture) -> str:
-    """The URL the provider called, as far as the request tells it: through X-Forwarded-*, else Host."""
-    proto = host = forwarded = None
-    for name, value in capture.request.headers:
-        width = len(name)
-        if width == 4 and name.lower() == b"host":
-            host = host or value
-        elif width == 16 and name.lower() == b"x-forwarded-host":
-            forwarded = value
-        elif width == 17 and name.lower() == b"x-forwarded-proto":
-            proto = value
-    scheme = (proto or (b"https" if capture.is_tls else b"http")).decode("latin-1")
-    return f"{scheme}://{(forwarded or host or b'').decode('latin-1')}{capture.request.target}"
