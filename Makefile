@@ -19,22 +19,29 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest
 
+# What the oracles' environment is made of: only a change of that is a reason to install anew.
+ORACLE_GROUPS := $(PYTHON) -c 'import tomllib; d = tomllib.load(open("pyproject.toml", "rb")); print([d["project"]["dependencies"], [d["dependency-groups"][name] for name in ("oracles", "oracles-sdks", "oracles-apart")]])'
+
 .venv-oracles/ready: pyproject.toml
+	@if test "$$(cat $@ 2>/dev/null)" = "$$($(ORACLE_GROUPS))"; then touch $@; else $(MAKE) --no-print-directory oracles-environment; fi
+
+.PHONY: oracles-environment
+oracles-environment:
 	@test -x .venv-oracles/bin/python || $(PYTHON) -m venv .venv-oracles
 	@echo "setting up .venv-oracles (once): the providers' SDKs"
 	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group oracles-sdks
 	@.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --group oracles-apart
-	@touch $@
+	@$(ORACLE_GROUPS) > .venv-oracles/ready
 
 NPM_ORACLES := tests/oracles/npm/node_modules
 
 $(NPM_ORACLES)/ready: tests/oracles/npm/package.json
-	@if command -v npm >/dev/null; then \
-	  echo "setting up the npm oracles (once)" && \
-	  npm install --prefix tests/oracles/npm --silent --no-audit --no-fund --ignore-scripts --no-package-lock && \
-	  touch $@; \
-	else echo "npm is missing: the oracles of npm are left out"; fi
+	@if ! command -v npm >/dev/null; then echo "npm is missing: the oracles of npm are left out"; \
+	else echo "setting up the npm oracles (once)"; \
+	  npm install --prefix tests/oracles/npm --silent --no-audit --no-fund --ignore-scripts --no-package-lock \
+	    --fetch-retries=1 --fetch-timeout=60000 && touch $@ \
+	  || echo "npm cannot install (no network?): what is missing of its oracles is left out"; fi
 
 # The providers' own SDKs judge our signatures, and we judge theirs. Not part of `test`: some 150 packages.
 test-oracles: .venv-oracles/ready $(NPM_ORACLES)/ready
@@ -56,9 +63,11 @@ bench: .venv/ready
 	  && .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' \
 	  && .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --group bench; } || true
 	$(BIN)/python bench/forward.py $(BENCH)
+	$(BIN)/python bench/signing.py
 
 docs: .venv/ready
 	$(BIN)/python docs/generate_providers.py
+	$(BIN)/python docs/generate_handshakes.py
 
 clean:
 	rm -rf .venv .venv-bench .venv-oracles $(NPM_ORACLES) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -55,6 +55,25 @@ class ResponseReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class HandshakeAnswered:
+    """The handshake `handshake` (`name` for people), which delivery `id` is, was answered with `status`.
+
+    `is_by_app`: the app's answer went back, else one of webhookctl. `refusal` says why it was refused, "" when it
+    was granted. `complaints` are about the app's answer; `attempt` is how the app was asked, None when it was not.
+    """
+
+    id: int
+    handshake: str
+    name: str
+    status: int
+    is_by_app: bool
+    refusal: str = ""
+    complaints: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FixtureSaved:
     """Delivery `id` was saved as the fixture at `path`."""
 
@@ -107,6 +126,7 @@ Event: TypeAlias = (
     | RequestReceived
     | VerdictGiven
     | ResponseReceived
+    | HandshakeAnswered
     | FixtureSaved
     | ErrorOccurred
     | TargetChanged

@@ -102,7 +102,7 @@ class VerdictKind(StrEnum):
 
     OK = "ok"
     NO_HEADER = "no_header"  # a header the scheme needs is missing
-    MALFORMED = "malformed"  # the header is there but not in the scheme's form
+    MALFORMED = "malformed"  # the header is there but neither written nor made in the scheme's way
     WRONG_SECRET = "wrong_secret"  # noqa: S105  (a verdict, not a password)
     BODY_CHANGED = "body_changed"
     EXPIRED = "expired"
@@ -112,16 +112,39 @@ class VerdictKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a signature was refused: the `cause` (a stable name in kebab-case), and what to do about it (`fix`).
+
+    A cause that explains was tried, and the signature came out right. `also` are causes that came along with it;
+    `secret` is the origin of the secret that fits ("" when none does).
+    """
+
+    cause: str
+    fix: str
+    secret: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a signature: `kind`, the `scheme` it was judged by, and a `reason` in words (no secrets)."""
+    """The verdict of a signature: `kind`, the `scheme` it was judged by, and a `reason` in words (no secrets).
+
+    `finding` says why, of every signature that was judged and refused.
+    """
 
     kind: VerdictKind
     scheme: str | None
     reason: str
+    finding: Finding | None = None
 
     @property
     def is_ok(self) -> bool:
         return self.kind is VerdictKind.OK
+
+    @property
+    def is_explained(self) -> bool:
+        """True when trying showed why the signature was refused."""
+        return self.finding is not None and self.finding.cause != "unexplained"
 
     @property
     def is_bad(self) -> bool:

@@ -1,4 +1,4 @@
-"""One delivery's way through `listen`: judge, store, tell, forward, answer, keep. The order is the promise.
+"""One delivery's way through `listen`: judge, store, tell, shake hands or forward, answer, keep; in that order.
 
 No sockets, no disk, no clock of its own: all of that comes in through the protocols below.
 """
@@ -6,13 +6,21 @@ No sockets, no disk, no clock of its own: all of that comes in through the proto
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from webhookctl import match
 from webhookctl.address import addressed, forwarded_headers
 from webhookctl.errors import WebhookctlError
-from webhookctl.events import ErrorOccurred, Event, RequestReceived, ResponseReceived, VerdictGiven
+from webhookctl.events import (
+    ErrorOccurred,
+    Event,
+    HandshakeAnswered,
+    RequestReceived,
+    ResponseReceived,
+    VerdictGiven,
+)
+from webhookctl.handshake import Handshake
 from webhookctl.model import (
     Attempt,
     Capture,
@@ -33,6 +41,7 @@ Emit = Callable[[Event], None]
 
 _LARGE_BODY_BYTES = 512 * 1024  # judged in a thread, so that one big body does not hold up the others
 _EARLY_CONCURRENCY = 64  # forwards under way at once with --ack early
+_ACCEPTED = Response(202, "Accepted", (), b"")
 _TEXT = (b"Content-Type", b"text/plain; charset=utf-8")
 
 
@@ -62,6 +71,34 @@ class Keeper(Protocol):
     """Saves fixtures behind the answer; `offer` returns at once."""
 
     def offer(self, exchange: Exchange) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of a handshake. `response` goes back; None: the app's, such as it is. The rest is told as an event.
+
+    `visit` is a URL that still has to be opened, behind the answer.
+    """
+
+    response: Response | None
+    refusal: str = ""
+    complaints: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    visit: str = ""
+
+
+class Greeter(Protocol):
+    """Recognises handshakes and decides whose answer goes back. `find` costs ordinary deliveries next to nothing."""
+
+    def find(self, request: Request, detection: Detection) -> Handshake | None: ...
+
+    def patience_s(self, handshake: Handshake, timeout_s: float) -> float: ...
+
+    def settle(self, handshake: Handshake, exchange: Exchange, attempt: Attempt | None) -> Settled: ...
+
+    def acknowledgement(self, handshake: Handshake, exchange: Exchange) -> Response | None: ...
+
+    async def visit(self, url: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +136,7 @@ class Session:
         sender: Sender,
         keeper: Keeper | None,
         emit: Emit,
+        greeter: Greeter | None = None,
     ) -> None:
         self._options = options
         self._judge = judge
@@ -106,6 +144,7 @@ class Session:
         self._sender = sender
         self._keeper = keeper
         self._emit = emit
+        self._greeter = greeter
         self._keep_host = any(name.lower() == b"host" for name, _ in options.added_headers)
         self._behind: set[asyncio.Task[None]] = set()
         self._early_slots = asyncio.Semaphore(_EARLY_CONCURRENCY)
@@ -128,6 +167,9 @@ class Session:
                 Detection(),
                 Verdict(VerdictKind.UNKNOWN_SCHEME, None, "judging it failed: a bug"),
             )
+        handshake = self._greeter.find(capture.request, detection) if self._greeter is not None else None
+        if handshake is not None:
+            detection, verdict = _named(handshake, detection, verdict)
         try:
             exchange_id, duplicate_of = await self._recorder.append((capture, detection, verdict))
         except WebhookctlError as error:
@@ -144,14 +186,17 @@ class Session:
         self._emit(VerdictGiven(exchange_id, verdict))
         exchange = Exchange(exchange_id, capture, detection, verdict, duplicate_of)
         routes = [route for route in options.routes if self._is_match(route, exchange)] if is_wanted else []
+        if handshake is not None and not handshake.is_acknowledgement:
+            return await self._shake(handshake, routes, exchange)
         if not routes:
-            self._emit(ResponseReceived(exchange_id, None, 202, detection))
+            answer = self._acknowledgement(handshake, exchange)
+            self._emit(ResponseReceived(exchange_id, None, answer.status, detection))
             if is_wanted and self._keeper is not None:
                 self._keeper.offer(exchange)
-            return Response(202, "Accepted", (), b"")
+            return answer
         if options.is_early_ack:
             self._run_behind(self._forward_early(routes, exchange))
-            return Response(202, "Accepted", (), b"")
+            return _ACCEPTED
         return await self._forward(routes, exchange)
 
     async def finish(self, *, timeout_s: float) -> int:
@@ -175,6 +220,45 @@ class Session:
             event=detection.event,
             target=exchange.capture.request.target,
         )
+
+    async def _shake(self, handshake: Handshake, routes: list[Route], exchange: Exchange) -> Response:
+        """A handshake: the first route's app is asked in time for an answer of our own. Nothing is saved of it."""
+        assert self._greeter is not None
+        attempt = None
+        if routes:
+            patience_s = self._greeter.patience_s(handshake, self._options.timeout_s)
+            attempt = await self._attempt(routes[0], exchange, patience_s)
+        settled = self._greeter.settle(handshake, exchange, attempt)
+        answer = settled.response
+        if answer is None:
+            answer = _ACCEPTED if attempt is None else attempt.response or _failed_answer(attempt)
+        told = HandshakeAnswered(
+            exchange.id,
+            handshake.id,
+            handshake.name,
+            answer.status,
+            settled.response is None and attempt is not None,
+            settled.refusal,
+            settled.complaints,
+            settled.notes,
+            attempt,
+        )
+        if settled.visit:
+            self._run_behind(self._visit(settled.visit, told))
+        else:
+            self._emit(told)
+        return answer
+
+    async def _visit(self, url: str, told: HandshakeAnswered) -> None:
+        assert self._greeter is not None
+        outcome = await self._greeter.visit(url)
+        self._emit(replace(told, notes=(*told.notes, outcome)))
+
+    def _acknowledgement(self, handshake: Handshake | None, exchange: Exchange) -> Response:
+        """What a delivery that goes nowhere is answered: what its provider wants to read, else 202."""
+        if handshake is None or self._greeter is None:
+            return _ACCEPTED
+        return self._greeter.acknowledgement(handshake, exchange) or _ACCEPTED
 
     async def _forward(self, routes: list[Route], exchange: Exchange) -> Response:
         """Deliver to all routes at once; return as soon as the first one's outcome is known."""
@@ -228,6 +312,20 @@ class Session:
         task = asyncio.get_running_loop().create_task(work, name="forward behind an answer")
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
+
+
+def _named(handshake: Handshake, detection: Detection, verdict: Verdict) -> tuple[Detection, Verdict]:
+    """What is said of a handshake: who asks where nothing else told it, and that it is none of the signed ones."""
+    if handshake.is_acknowledgement:
+        return detection, verdict
+    detection = replace(
+        detection,
+        provider=detection.provider or handshake.provider,
+        event=detection.event or "handshake",
+    )
+    if not handshake.is_signed:
+        verdict = Verdict(VerdictKind.UNKNOWN_SCHEME, None, "a handshake is not signed")
+    return detection, verdict
 
 
 def _failed_answer(attempt: Attempt) -> Response:

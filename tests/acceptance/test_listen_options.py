@@ -265,3 +265,17 @@ def test_the_state_of_a_project_is_readable_by_its_owner_only(project: Project) 
         for path in [project.folder / ".webhookctl", *(project.folder / ".webhookctl").rglob("*")]:
             assert os.stat(path).st_mode & 0o077 == 0, path
     assert (project.folder / ".webhookctl/.gitignore").read_text().strip() == "*"
+
+
+def test_keys_are_served_when_asked_for_and_are_no_deliveries(project: Project) -> None:
+    target = "/.well-known/webhookctl/discord/jwks.json"
+    head = raw_request(target, b"").replace(b"POST ", b"GET ", 1)
+    with project.listening("--json", "--serve-keys", "--no-save") as listening:
+        served = send_raw(listening.url, head)
+        assert served.status == 200
+        assert [jwk["crv"] for jwk in json.loads(served.body)["keys"]] == ["Ed25519"]
+    with project.listening("--json", "--no-save", "--exit-after", "1") as listening:
+        assert send_raw(listening.url, head).status == 202
+        assert listening.wait() == 0
+    recorded = project.run("log", "--json").data
+    assert len(recorded["exchanges"]) == 1

@@ -183,6 +183,10 @@ EVENTS: list[events.Event] = [
     events.ResponseReceived(1, answered(200, b"ok"), 200, Detection()),
     events.ResponseReceived(1, REFUSED, 502, Detection(), is_answer=False),
     events.ResponseReceived(1, None, 202, Detection()),
+    events.HandshakeAnswered(1, "slack", "Slack", 200, is_by_app=False, notes=("a note",)),
+    events.HandshakeAnswered(
+        1, "meta", "Meta", 502, is_by_app=True, refusal="no", complaints=("none",), attempt=REFUSED
+    ),
     events.FixtureSaved(1, "fixtures/stripe/invoice.paid.toml"),
     events.TargetChanged("http://127.0.0.1:3000", is_reachable=False, reason="it refuses connections"),
     events.ErrorOccurred("sample", "about nothing special"),

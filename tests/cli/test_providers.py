@@ -42,8 +42,8 @@ def test_ones_own_provider_is_listed_and_shown_with_the_others(project: Project)
     assert "unverified" in listed.text
     assert "\x1b" not in listed.text
     shown = run("providers", "show", "acme").text
-    assert "sign      {ts}.{body}" in shown
-    assert "header    Acme-Signature: t={ts},v1={sig}" in shown
+    assert "1. read      Acme-Signature: t={ts},v1={sig}" in shown
+    assert "3. sign      {ts}.{body}" in shown
     assert "at most 60 s old, or as far ahead" in shown
     assert "\x1b" not in shown
 

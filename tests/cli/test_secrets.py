@@ -88,7 +88,7 @@ def test_a_bug_while_a_secret_is_in_use_does_not_show_it(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("webhookctl.signing.sign_request", fail)
+    monkeypatch.setattr("webhookctl.signing.sign_with_each", fail)
     result = run("sign", "-p", "stripe", "--secret", SECRET, "--traceback")
     assert result.exit_code == 70
     assert "planted" in result.errors

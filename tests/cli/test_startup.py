@@ -1,5 +1,6 @@
 """What a command imports: sets of modules, not milliseconds, so that slow starts cannot creep in."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,3 +111,45 @@ def test_completion_in_a_broken_project_is_silent(project: Project) -> None:
     }
     _, text = imported(environ=environ)
     assert text.strip() == ""
+
+
+_COUNTED = """
+import sys
+from webhookctl.signing import scheme_file
+read = []
+parse = scheme_file.parse_scheme
+scheme_file.parse_scheme = lambda text, origin: (read.append(origin), parse(text, origin))[1]
+from webhookctl.cli import app
+code = app.run(sys.argv[1:])
+sys.stderr.write(f"\\nread {sorted(set(read))}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("listen", "--port", "0", "--no-save", "--idle-timeout", "10ms"), ["generic.toml"]),
+        (
+            ("listen", "--port", "0", "--no-save", "--idle-timeout", "10ms", "-p", "slack"),
+            ["generic.toml", "slack.toml"],
+        ),
+        (("providers", "list"), []),
+        (("sign", "-p", "stripe", "--secret", "s"), ["stripe.toml"]),
+    ],
+    ids=["listen", "listen -p", "providers list", "sign"],
+)
+def test_no_scheme_file_is_read_that_is_not_needed(
+    project: Project, arguments: tuple[str, ...], expected: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNTED, *arguments],
+        input="{}",
+        env={**os.environ, "SLACK_SIGNING_SECRET": "s"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    read = done.stderr.rpartition("\nread ")[2]
+    assert "error: webhookctl" not in done.stderr
+    assert set(json.loads(read.replace("'", '"'))) <= set(expected)

@@ -154,7 +154,11 @@ def cashfree_accepts(given: Delivery) -> bool:
 def box_accepts(given: Delivery) -> bool:
     from box_sdk_gen.managers.webhooks import WebhooksManager
 
-    return bool(WebhooksManager.validate_message(given.text, dict(given.headers), given.secret))
+    # It looks for the signature of each key in that key's own header.
+    return any(
+        WebhooksManager.validate_message(given.text, dict(given.headers), primary, secondary_key=secondary)
+        for primary, secondary in ((given.secret, None), ("another", given.secret))
+    )
 
 
 def twitch_accepts(given: Delivery) -> bool:

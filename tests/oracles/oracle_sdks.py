@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from importlib.metadata import version
+from random import Random
 
 import judges_body
 import judges_npm
@@ -13,11 +14,25 @@ from judge import URL, Delivery, Oracle, now_s
 from report import Report
 
 from webhookctl.model import Request, Secret
-from webhookctl.signing import Signed, load, provider_ids, sign_request, verify
+from webhookctl.signing import (
+    Signed,
+    load,
+    make_key,
+    max_signatures,
+    provider_ids,
+    sign_request,
+    sign_with_each,
+    verify,
+)
 
 ORACLES = (*judges_timed.ORACLES, *judges_body.ORACLES, *judges_special.ORACLES, *judges_npm.ORACLES)
 CLOCKED = tuple(oracle for oracle in ORACLES if oracle.past_s is not None)
 
+ROTATING = tuple(
+    oracle for oracle in ORACLES if max_signatures(load(oracle.provider)) > 1 and not oracle.shown
+)
+
+rotating = pytest.mark.parametrize("oracle", ROTATING, ids=lambda judge: judge.id, indirect=True)
 every = pytest.mark.parametrize("oracle", ORACLES, ids=lambda judge: judge.id, indirect=True)
 clocked = pytest.mark.parametrize("oracle", CLOCKED, ids=lambda judge: judge.id, indirect=True)
 
@@ -98,6 +113,24 @@ def test_it_refuses_what_is_too_old_and_so_do_we(oracle: Oracle) -> None:
 def test_we_agree_with_it_on_the_future(oracle: Oracle) -> None:
     made = signed(oracle, at_s=now_s() + (oracle.future_s or 3600))
     assert is_accepted(oracle, made) is is_ok(oracle, made) is (oracle.future_s is None)
+
+
+@rotating
+@pytest.mark.parametrize("place", [0, 1])
+def test_it_accepts_either_of_two_secrets_that_sign_at_once(oracle: Oracle, place: int) -> None:
+    other = make_key(load(oracle.provider), Random(1).randbytes).secret
+    secrets = [Secret(other), Secret(other)]
+    secrets[place] = Secret(oracle.secret)
+    made = sign_with_each(
+        load(oracle.provider),
+        secrets,
+        body=oracle.body,
+        timestamp_s=now_s(),
+        message_id="msg_sample_0001",
+        url=URL,
+    )
+    assert is_accepted(oracle, made)
+    assert is_ok(oracle, made)
 
 
 @every

@@ -16,6 +16,7 @@ from webhookctl.cli import (
     demo,
     doctor,
     fixtures,
+    keys,
     listen,
     log,
     providers,
@@ -74,6 +75,7 @@ app.command("verify")(verify.verify)
 app.command("log")(log.log)
 app.command("show")(show.show)
 app.add_typer(fixtures.app, name="fixtures")
+app.add_typer(keys.app, name="keys")
 app.add_typer(providers.app, name="providers")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)

@@ -72,6 +72,31 @@ def listen(
             help="Answer with the app's response, or at once with 202 (for breakpoints).",
         ),
     ] = None,
+    handshake: Annotated[
+        str | None,
+        typer.Option(
+            "--handshake",
+            metavar="auto|app|off",
+            help="Who answers challenges (Slack, Meta, Zoom, …): the app, and webhookctl where that does not rightly "
+            "(auto); the app alone (app); nobody (off). [default: auto]",
+        ),
+    ] = None,
+    verify_token: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verify-token",
+            metavar="VALUE|env:NAME|file:PATH",
+            help="Verify token that a challenge has to bring (Meta, Strava). Repeatable. [default: any, on loopback]",
+        ),
+    ] = None,
+    confirm_sns: Annotated[
+        bool | None,
+        typer.Option(
+            "--confirm-sns",
+            help="Open the URL that AWS SNS sends to confirm a subscription.",
+            show_default=False,
+        ),
+    ] = None,
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
     tls: Annotated[
@@ -92,6 +117,14 @@ def listen(
         str | None, typer.Option("--max-body", metavar="SIZE", help="Largest body taken in. [default: 32MiB]")
     ] = None,
     header: options.HeaderTexts = None,
+    serve_keys: Annotated[
+        bool,
+        typer.Option(
+            "--serve-keys",
+            help="Serve the public halves of this project's test keys: GET "
+            "/.well-known/webhookctl/PROVIDER/jwks.json, cert.pem or public.pem.",
+        ),
+    ] = False,
     print_secret: Annotated[
         bool,
         typer.Option("--print-secret", help="Print the secret that deliveries are checked with, and exit."),
@@ -144,6 +177,13 @@ def listen(
         idle_timeout_s=None if idle_timeout is None else _duration(idle_timeout, "--idle-timeout"),
         max_body_bytes=plan.max_body_bytes if max_body is None else _size(max_body, "--max-body"),
         added_headers=plan.added_headers + _headers(header or []),
+        handshakes=replace(
+            plan.handshakes,
+            mode=plan.handshakes.mode if handshake is None else _handshake_mode(handshake),
+            verify_tokens=tuple(verify_token or ()),
+            is_sns_confirmed=plan.handshakes.is_sns_confirmed if confirm_sns is None else confirm_sns,
+        ),
+        serves_keys=serve_keys,
     )
     renderer = _renderer(project, is_json=json, is_plain=plain, verbose=verbose, is_quiet=quiet)
     calm_collector()
@@ -164,6 +204,7 @@ def _report_behind_stream(error: WebhookctlError) -> int:
 
 
 def _configured(project: "Project") -> "ListenPlan":
+    from webhookctl.wiring.handshaking import HandshakePlan
     from webhookctl.wiring.listening import ListenPlan
 
     config = project.config
@@ -182,6 +223,7 @@ def _configured(project: "Project") -> "ListenPlan":
         ca_file=config.ca_file,
         max_body_bytes=config.max_body,
         added_headers=_headers([f"{name}: {value}" for name, value in config.headers]),
+        handshakes=HandshakePlan(config.handshake, is_sns_confirmed=config.confirm_sns),
     )
 
 
@@ -225,6 +267,16 @@ def _is_early(ack: str) -> bool:
             "early answers 202 before the app does",
         )
     return ack == "early"
+
+
+def _handshake_mode(mode: str) -> str:
+    if mode not in ("auto", "app", "off"):
+        raise UsageError(
+            "handshake-invalid",
+            f"--handshake {mode}: there is auto, app and off",
+            "app leaves the answers to the app and checks them",
+        )
+    return mode
 
 
 def _duration(text: str, option: str) -> float:

@@ -15,12 +15,13 @@ def complete_provider(incomplete: str) -> list[str]:
 
 
 def complete_event(incomplete: str) -> list[str]:
-    """Event names for the shell: bare ones, or `provider/event` once a slash is typed."""
-    from webhookctl import catalogue
+    """Event names for the shell: bare ones, or `provider/event` once a slash is typed; and handshakes."""
+    from webhookctl import catalogue, handshake
 
     names = catalogue.names()
     bare = [name.partition("/")[2] for name in names]
-    return sorted({name for name in [*bare, *names] if name.startswith(incomplete)})
+    challenges = [f"handshake:{row.id}" for row in handshake.load_all()]
+    return sorted({name for name in [*bare, *names, *challenges] if name.startswith(incomplete)})
 
 
 def complete_fixture(incomplete: str) -> list[str]:

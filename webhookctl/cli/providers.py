@@ -1,14 +1,17 @@
 """`webhookctl providers`: the signing schemes that are known here, one whole, and a check of your own files."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from webhookctl.cli import options
+from webhookctl.cli import new_provider, options
 from webhookctl.errors import ExitCode
 
 if TYPE_CHECKING:
-    from webhookctl.signing import Scheme
+    from collections.abc import Sequence
+
+    from webhookctl.signing import Entry, Scheme
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -31,11 +34,12 @@ def list_providers(json: options.Json = False, plain: options.Plain = False) -> 
     from webhookctl.wiring.project import open_project
 
     project = open_project()
-    schemes = [project.scheme(provider) for provider in project.provider_ids()]
     if json:
+        schemes = [project.scheme(provider) for provider in project.provider_ids()]
         data: dict[str, object] = {
             "providers": [_record(scheme) for scheme in schemes],
             "counts": _counts(schemes),
+            "verification": _verification(schemes),
         }
         envelope.write_envelope("providers list", data, exit_code=ExitCode.OK)
         return ExitCode.OK
@@ -44,17 +48,18 @@ def list_providers(json: options.Json = False, plain: options.Plain = False) -> 
     from webhookctl.output.painter import painter
 
     paint = painter(is_plain=plain, is_colour_forced=forces_color())
-    width = max(len(scheme.id) for scheme in schemes)
-    for scheme in schemes:
-        style = "ok" if scheme.is_verified else "warn"
+    entries = project.provider_entries()
+    width = max(len(entry.id) for entry in entries)
+    for entry in entries:
+        style = "ok" if entry.is_verified else "warn"
         paint.line(
             [
-                ("provider", scheme.id.ljust(width)),
-                (style, f"  {scheme.evidence.ljust(11)}"),
-                ("plain", f"  {safe_line(scheme.name)}"),
+                ("provider", entry.id.ljust(width)),
+                (style, f"  {entry.evidence.ljust(11)}"),
+                ("plain", f"  {safe_line(entry.name)}"),
             ]
         )
-    counts = _counts(schemes)
+    counts = _counts(entries)
     envelope.write_note(", ".join(f"{count} {evidence}" for evidence, count in counts.items()))
     return ExitCode.OK
 
@@ -62,22 +67,37 @@ def list_providers(json: options.Json = False, plain: options.Plain = False) -> 
 @app.command("show")
 def show(
     provider: Annotated[str, typer.Argument(metavar="PROVIDER", autocompletion=options.complete_provider)],
+    code: Annotated[
+        str | None,
+        typer.Option("--code", metavar="LANGUAGE", help="Print code that verifies: python, node or go."),
+    ] = None,
     json: options.Json = False,
     plain: options.Plain = False,
 ) -> int:
-    """Show how a provider signs, as a recipe to read, with where that is known from.
+    """Show how a provider signs, as a recipe to read, or as code to copy into an app.
 
     \b
     Examples:
       webhookctl providers show stripe
-      webhookctl providers show slack --json | jq .data.scheme
+      webhookctl providers show slack --code python > verify_slack.py
     """
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
 
     scheme = open_project().scheme(provider)
+    text = None
+    if code is not None:
+        from webhookctl.signing.code import verification_code
+
+        text = verification_code(scheme, code)
     if json:
-        envelope.write_envelope("providers show", {"scheme": _record(scheme)}, exit_code=ExitCode.OK)
+        data: dict[str, object] = {"scheme": _record(scheme), "recipe": _recipe(scheme), "code": text}
+        envelope.write_envelope("providers show", data, exit_code=ExitCode.OK)
+        return ExitCode.OK
+    if text is not None:
+        envelope.write(text)
+        if not scheme.is_verified:
+            envelope.write_note(f"note: the scheme of {scheme.name} is not verified ({scheme.evidence})")
         return ExitCode.OK
     from webhookctl.config import forces_color
     from webhookctl.output.painter import painter
@@ -87,6 +107,53 @@ def show(
     for line in recipe_lines(scheme):
         paint.line(line)
     return ExitCode.OK
+
+
+app.command("new")(new_provider.new)
+
+
+@app.command("detect")
+def detect(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|-|FIXTURE|#ID",
+            help="A body with -H headers, a fixture, or a delivery of the history.",
+        ),
+    ] = "-",
+    header: options.HeaderTexts = None,
+    json: options.Json = False,
+) -> int:
+    """Say who could have sent a request, and what gives them away, the likeliest first. Exit code 1 for nobody.
+
+    \b
+    Examples:
+      webhookctl providers detect '#18'
+      webhookctl providers detect -H 'svix-id: msg_1' body.json --json
+    """
+    from webhookctl.delivery.prepare import parse_headers
+    from webhookctl.model import with_headers
+    from webhookctl.output import envelope
+    from webhookctl.wiring.project import open_project
+    from webhookctl.wiring.sources import load_target
+
+    project = open_project()
+    (saved,) = [*load_target(project, target, stdin=options.read_stdin, provider="generic")][:1]
+    request = replace(saved.request, headers=with_headers(saved.request.headers, parse_headers(header or [])))
+    found = project.detector.candidates(request)
+    code = ExitCode.OK if found else ExitCode.FINDING
+    if json:
+        records = [{"provider": provider, "reason": reason} for provider, reason in found]
+        envelope.write_envelope("providers detect", {"candidates": records}, exit_code=code)
+        return code
+    from webhookctl.formats import safe_line
+
+    width = max((len(provider) for provider, _ in found), default=0)
+    for provider, reason in found:
+        envelope.write(safe_line(f"{provider.ljust(width)}  {reason}") + "\n")
+    if not found:
+        envelope.write_note("no provider is recognised; your own: webhookctl providers new ID")
+    return code
 
 
 @app.command("lint")
@@ -130,12 +197,20 @@ def lint(
     return code
 
 
+def _recipe(scheme: "Scheme") -> dict[str, object]:
+    from webhookctl import signing
+
+    found = signing.recipe(scheme)
+    return {"steps": [{"what": what, "how": how} for what, how in found.steps], "traps": list(found.traps)}
+
+
 def _record(scheme: "Scheme") -> dict[str, object]:
     return {
         "id": scheme.id,
         "name": scheme.name,
         "evidence": scheme.evidence,
         "verified_with": list(scheme.verified_with),
+        "verified_once": list(scheme.verified_once),
         "algorithm": scheme.algorithm,
         "headers": [header.name for header in scheme.headers],
         "secret_variables": list(scheme.secret_variables),
@@ -144,7 +219,26 @@ def _record(scheme: "Scheme") -> dict[str, object]:
     }
 
 
-def _counts(schemes: "list[Scheme]") -> dict[str, int]:
+_OTHERS = ("third party", "the scheme's library", "the signed text alone")  # not the provider's own verifier
+
+
+def _verification(schemes: "Sequence[Scheme]") -> dict[str, int]:
+    """How many schemes there are, and whose code has accepted their signatures."""
+    verified = [scheme for scheme in schemes if scheme.is_verified]
+    by_sdk = [
+        scheme
+        for scheme in verified
+        if any(not any(other in oracle for other in _OTHERS) for oracle in scheme.verified_with)
+    ]
+    return {
+        "known": len(schemes),
+        "by_official_sdk": len(by_sdk),
+        "by_other_code": len(verified) - len(by_sdk),
+        "unverified": len(schemes) - len(verified),
+    }
+
+
+def _counts(schemes: "Sequence[Scheme | Entry]") -> dict[str, int]:
     """How many schemes there are of each evidence, the best first."""
     counts: dict[str, int] = {}
     for scheme in sorted(schemes, key=lambda each: (not each.is_verified, each.evidence)):

@@ -97,7 +97,7 @@ class Command:
             if self.is_json:
                 shown.append(output.prepared_record(prepared, request, origin + request.target))
             else:
-                output.show_request(self._painter(), prepared, request, origin + request.target)
+                output.show_request(self.painter(), prepared, request, origin + request.target)
         if self.is_json:
             envelope.write_envelope(self.name, {"attempts": shown}, exit_code=ExitCode.OK)
         return ExitCode.OK
@@ -115,7 +115,7 @@ class Command:
         total = len(work) * options.times
         if not owns_host:
             _refuse_foreign_load(options, total)
-        report = output.SendReport(self._painter(), total=total, judge=judge_sent)
+        report = output.SendReport(self.painter(), total=total, judge=judge_sent)
         records: list[dict[str, object]] = []
         codes: list[ExitCode] = []
 
@@ -136,7 +136,8 @@ class Command:
             report.sum_up(codes.count(ExitCode.OK), perf_counter() - start)
         return code
 
-    def _painter(self) -> "Painter":
+    def painter(self) -> "Painter":
+        """Where lines for people go."""
         from webhookctl.config import forces_color
         from webhookctl.output.painter import painter
 

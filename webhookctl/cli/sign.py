@@ -1,11 +1,14 @@
 """`webhookctl sign`: the signature headers of a body, nothing else."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from webhookctl.cli import options
 from webhookctl.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from webhookctl.signing import Signed
 
 _YEAR_10000_S = 253_402_300_800  # where calendars of four-digit years end
 
@@ -30,6 +33,15 @@ def sign(
     method: Annotated[
         str, typer.Option("--method", metavar="METHOD", help="For schemes that sign it.")
     ] = "POST",
+    key_url: Annotated[
+        str | None,
+        typer.Option(
+            "--key-url", metavar="URL", help="Where the body says that the certificate is (AWS SNS, PayPal)."
+        ),
+    ] = None,
+    curl: Annotated[
+        bool, typer.Option("--curl", help="Print a curl command that sends the signed request.")
+    ] = False,
     json: options.Json = False,
 ) -> int:
     """Print the signature headers of a body, one `Name: value` a line.
@@ -37,7 +49,9 @@ def sign(
     \b
     Examples:
       webhookctl sign --provider stripe --secret env:STRIPE_WEBHOOK_SECRET body.json
-      curl -X POST --data-binary @body.json -H "$(webhookctl sign -p github body.json)" localhost:3000/hooks
+      webhookctl sign -p slack --curl --url http://localhost:3000/slack body.json | bash
+
+    Two --secret options sign with both, as a provider does while a secret is rotated.
     """
     from webhookctl import signing
     from webhookctl.wiring.project import now_s, open_project
@@ -46,12 +60,20 @@ def sign(
     provider = provider or project.config.provider
     if provider is None:
         raise UsageError("provider-missing", "sign for which provider?", "for example --provider stripe")
+    if curl and json:
+        raise UsageError("usage", "--curl and --json contradict each other", "give one of them")
     scheme = project.scheme(provider)
+    if key_url is not None:
+        scheme = signing.with_key_url(scheme, key_url)
     secrets = project.existing_secrets(provider, flag=secret or [])
     body = options.read_input(file)
-    signed = signing.sign_request(
+    if curl and not url:
+        from webhookctl.cli import sending
+
+        url = sending.full_url(sending.imagined_endpoint(project))
+    signed = signing.sign_with_each(
         scheme,
-        secrets[0],
+        secrets if secret else secrets[:1],
         body=body,
         timestamp_s=now_s() if timestamp is None else parse_time(timestamp, "--timestamp"),
         message_id=new_message_id() if message_id is None else message_id,
@@ -72,6 +94,8 @@ def sign(
             **record.body(signed.body),
         }
         envelope.write_envelope("sign", data, exit_code=ExitCode.OK)
+    elif curl:
+        envelope.write(_curl(signed, file if file != "-" and signed.body == body else None, method))
     else:
         if signed.body != body or signed.url != url:
             envelope.write_note(
@@ -81,6 +105,13 @@ def sign(
     if not scheme.is_verified:
         envelope.write_note(f"note: the scheme of {scheme.name} is not verified ({scheme.evidence})")
     return ExitCode.OK
+
+
+def _curl(signed: "Signed", file: str | None, method: str) -> str:
+    from webhookctl.output.curl import curl_command, with_content_type
+
+    headers = with_content_type(signed.headers, signed.body)
+    return curl_command(signed.url, headers, method=method, body=signed.body, body_file=file) + "\n"
 
 
 def new_message_id() -> str:

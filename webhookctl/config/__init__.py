@@ -5,7 +5,7 @@ The only room that reads the environment and config files. Must not know the sto
 
 from webhookctl.config.document import find_project_root
 from webhookctl.config.merge import load
-from webhookctl.config.secret import read_secret, secrets_for
+from webhookctl.config.secret import every_secret, read_secret, secrets_for, verify_tokens
 from webhookctl.config.settings import Config, Route, SecretSource, Setting, parse_duration, parse_size
 from webhookctl.config.terminal import environment_secret, forces_color, inherited_environment
 
@@ -15,6 +15,7 @@ __all__ = [
     "SecretSource",
     "Setting",
     "environment_secret",
+    "every_secret",
     "find_project_root",
     "forces_color",
     "inherited_environment",
@@ -23,4 +24,5 @@ __all__ = [
     "parse_size",
     "read_secret",
     "secrets_for",
+    "verify_tokens",
 ]

@@ -15,7 +15,12 @@ from webhookctl.config.settings import Config, Kind, SecretSource, Setting, path
 from webhookctl.errors import UsageError
 
 _PREFIX = "WEBHOOKCTL_"
-_OTHER_VARIABLES = ("WEBHOOKCTL_CONFIG", "WEBHOOKCTL_PROFILE", "WEBHOOKCTL_SECRET")
+_OTHER_VARIABLES = (
+    "WEBHOOKCTL_CONFIG",
+    "WEBHOOKCTL_PROFILE",
+    "WEBHOOKCTL_SECRET",
+    "WEBHOOKCTL_VERIFY_TOKEN",  # the token itself; the setting is a reference
+)
 _HIDDEN = "****"
 _TEST_LITERALS = ("whsec_test", "test_")
 _SECRET_HEADER = re.compile(r"auth|cookie|key|token|secret|signature|password", re.IGNORECASE)

@@ -6,6 +6,7 @@ Must not know the signing schemes: a provider's usual variables are passed in.
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from webhookctl.config.settings import Config, SecretSource, path_from
@@ -13,6 +14,7 @@ from webhookctl.errors import UsageError
 from webhookctl.model import Secret
 
 _MAX_FILE_BYTES = 64 * 1024
+_LIKE_SECRET = re.compile(r"(?:WEBHOOK|SIGNING|ENDPOINT)\w*(?:SECRET|KEY|TOKEN)", re.IGNORECASE)
 _PEM_START = "-----BEGIN "
 
 
@@ -62,6 +64,52 @@ def secrets_for(
         if source.provider == provider
         for reference in source.references
     )
+
+
+def verify_tokens(
+    config: Config,
+    *,
+    flag: Sequence[str],
+    usual_variables: Sequence[str],
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Secret, ...]:
+    """The verify tokens that handshakes are checked with; empty when none is known.
+
+    The `flag` values win alone; else the first variable that is set, of `usual_variables` and
+    ``WEBHOOKCTL_VERIFY_TOKEN``; else the setting. Raises what `read_secret` raises.
+    """
+    environ = os.environ if environ is None else environ
+    if flag:
+        return tuple(read_secret(text, environ=environ, base=Path()) for text in flag)
+    for name in (*usual_variables, "WEBHOOKCTL_VERIFY_TOKEN"):
+        if value := _clean(environ.get(name, "")):
+            return (Secret(value, f"env:{name}"),)
+    if config.verify_token is None:
+        return ()
+    return (read_secret(config.verify_token, environ=environ, base=Path()),)
+
+
+def every_secret(
+    config: Config, usual_variables: Mapping[str, Sequence[str]], *, environ: Mapping[str, str] | None = None
+) -> tuple[tuple[str, Secret], ...]:
+    """Every secret there is, with its provider ("" where its name tells none), to find the one that fits.
+
+    `usual_variables` are those of each provider; variables of the environment that are called like a signing secret
+    count too. References that lead nowhere are left out: nobody asked for these secrets.
+    """
+    environ = os.environ if environ is None else environ
+    owners = {name: provider for provider, names in usual_variables.items() for name in names}
+    owners |= {_own_variables(provider)[0]: provider for provider in usual_variables}
+    found = [
+        (owners.get(name, ""), Secret(_clean(value), f"env:{name}"))
+        for name, value in environ.items()
+        if _clean(value) and (name in owners or name == "WEBHOOKCTL_SECRET" or _LIKE_SECRET.search(name))
+    ]
+    for source in config.secrets:
+        for reference in source.references:
+            with suppress(UsageError):
+                found.append((source.provider, _configured(source, reference, environ)))
+    return tuple(found)
 
 
 def _own_variables(provider: str | None) -> tuple[str, ...]:

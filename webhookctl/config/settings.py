@@ -121,6 +121,17 @@ def _acknowledgement(value: Any, _: Path) -> str:
     return str(value)
 
 
+def _handshake(value: Any, _: Path) -> str:
+    _require(value in ("auto", "app", "off"))
+    return str(value)
+
+
+def _reference(value: Any, base: Path) -> str:
+    kind, _, name = _text(value, base).partition(":")
+    _require(kind in ("env", "file") and name != "")
+    return f"{kind}:{name}" if kind == "env" else f"file:{path_from(base, name)}"
+
+
 def _measure(parse: Callable[[Any], Any]) -> Callable[[Any, Path], Any]:
     def check_measure(value: Any, _: Path) -> Any:
         try:
@@ -157,6 +168,8 @@ _BOOLEAN = Kind("true or false", _boolean, _read_boolean)
 _SECONDS = Kind("seconds, or a duration like 30s", _measure(parse_duration))
 _BYTES = Kind("a size like 32MiB", _measure(parse_size))
 _ACKNOWLEDGEMENT = Kind('"response" or "early"', _acknowledgement)
+_HANDSHAKE = Kind('"auto", "app" or "off"', _handshake)
+_REFERENCE = Kind("env:NAME or file:PATH", _reference)
 _ROUTES = Kind("[[route]] tables with match and to", _list_of(_route))
 
 
@@ -217,6 +230,15 @@ class Config:
     save_limit: int = field(metadata=_known(_COUNT, 20, "fixtures saved per event type at most"))
     ack: str = field(
         metadata=_known(_ACKNOWLEDGEMENT, "response", "answer with the app's response, or early")
+    )
+    handshake: str = field(
+        metadata=_known(_HANDSHAKE, "auto", "who answers handshakes: app, off (nobody), or auto")
+    )
+    verify_token: str | None = field(
+        metadata=_known(_REFERENCE, None, "where the verify token of handshakes is")
+    )
+    confirm_sns: bool = field(
+        metadata=_known(_BOOLEAN, False, "open the URL that AWS SNS sends to confirm a subscription")
     )
     timeout_s: float = field(metadata=_known(_SECONDS, 30.0, "how long the app may take to answer"))
     max_body: int = field(metadata=_known(_BYTES, "32MiB", "the largest body taken in"))

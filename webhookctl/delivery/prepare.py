@@ -115,16 +115,23 @@ def forge(
     payload_time_s: float,
     now_s: float,
     url: str,
+    is_rotating: bool = False,
 ) -> Prepared:
-    """A delivery of the catalogue's event, edited, then signed with the first of `secrets` at `now_s`.
+    """A delivery of the catalogue's event, edited, then signed at `now_s` with the first of `secrets`, or with each.
 
-    `payload_time_s` is the time the payload tells of. Raises UsageError `path-unknown`, `secret-missing`.
+    `payload_time_s` is the time the payload tells of. `is_rotating`: each secret signs. Raises UsageError
+    `path-unknown`, `secret-missing`, `rotation-unsupported`.
     """
     forged = catalogue.build(template, seed=seed, now_s=payload_time_s)
     body = edits.body(forged.body)
     request = Request(forged.method, forged.target, forged.headers, body)
     signature, request = _signed(
-        request, scheme, secrets, now_s=now_s, message_id=forged.delivery_id, url=url
+        request,
+        scheme,
+        _signing(secrets, scheme, is_rotating=is_rotating),
+        now_s=now_s,
+        message_id=forged.delivery_id,
+        url=url,
     )
     request = replace(request, headers=with_headers(request.headers, signature))
     detection = Detection(forged.provider, forged.event, forged.delivery_id, "forged")
@@ -142,16 +149,21 @@ def resign(
     now_s: float,
     url: str,
     fresh_id: Callable[[str], str] | None,
+    is_rotating: bool = False,
 ) -> Prepared:
     """A saved delivery with a signature made now. `fresh_id` makes a new delivery id of the same shape, or None.
 
-    Raises UsageError `secret-missing`, `path-unknown`.
+    `is_rotating`: each of `secrets` signs, not the first alone. Raises UsageError `secret-missing`, `path-unknown`,
+    `rotation-unsupported`.
     """
     request = replace(saved.request, body=edits.body(saved.request.body))
     message_id = saved.delivery_id or "msg_replayed"
     if fresh_id is not None:
         message_id, request = _with_new_id(request, scheme, message_id, fresh_id)
-    signature, request = _signed(request, scheme, secrets, now_s=now_s, message_id=message_id, url=url)
+    signing_secrets = _signing(secrets, scheme, is_rotating=is_rotating)
+    signature, request = _signed(
+        request, scheme, signing_secrets, now_s=now_s, message_id=message_id, url=url
+    )
     headers = with_headers(_without_old_signature(request.headers, scheme, signature), signature)
     remarks = [f"{saved.name}: the body was edited since it was saved"] if saved.is_edited else []
     remarks += [f"the redacted {path} is sent as {{redacted}}" for path in saved.redaction.body]
@@ -202,9 +214,9 @@ def _signed(
     url: str,
 ) -> tuple[Headers, Request]:
     """The signature headers, and `request` with what the scheme puts into its body or query."""
-    signed = signing.sign_request(
+    signed = signing.sign_with_each(
         scheme,
-        _first(secrets, scheme),
+        secrets,
         body=request.body,
         timestamp_s=now_s,
         message_id=message_id,
@@ -220,7 +232,8 @@ def _signed(
     return signed.headers, replace(request, target=target, body=signed.body)
 
 
-def _first(secrets: Sequence[Secret], scheme: Scheme) -> Secret:
+def _signing(secrets: Sequence[Secret], scheme: Scheme, *, is_rotating: bool) -> Sequence[Secret]:
+    """Those of `secrets` that sign: all of them in a rotation, else the first."""
     if not secrets:
         variable = scheme.secret_variables[0] if scheme.secret_variables else "NAME"
         raise UsageError(
@@ -228,7 +241,7 @@ def _first(secrets: Sequence[Secret], scheme: Scheme) -> Secret:
             f"no secret to sign for {scheme.name}",
             f"export {variable}=…, or --secret env:NAME",
         )
-    return secrets[0]
+    return secrets if is_rotating else secrets[:1]
 
 
 def _without_old_signature(headers: Headers, scheme: Scheme, signature: Headers) -> Headers:

@@ -6,6 +6,7 @@ Pure; decides words and widths, never colours. Layout: one arrival line, one res
 from webhookctl import __version__
 from webhookctl.events import (
     FixtureSaved,
+    HandshakeAnswered,
     Ready,
     RequestReceived,
     ResponseReceived,
@@ -81,6 +82,36 @@ def result(event: ResponseReceived, *, at_s: float, limit_s: float | None, is_pl
             ("id", f"  #{event.id}"),
         ]
     return [*head, *words.outcome(event.attempt, limit_s), *aside, ("id", f"  #{event.id}")]
+
+
+def handshake(event: HandshakeAnswered, *, at_s: float, is_plain: bool) -> list[Segments]:
+    """`14:02:11.241 ← 200 handshake Slack  answered by the app  #17`, what is wrong with its answer, and notes."""
+    attempt = event.attempt
+    if event.is_by_app:
+        who = "refused by the app" if event.refusal else "answered by the app"
+    else:
+        who = "refused by webhookctl" if event.refusal else "answered by webhookctl"
+        if attempt is not None:
+            said = "the app gave no answer" if attempt.status is None else f"the app said {attempt.status}"
+            who += f": {said}"
+    style = "bad" if event.complaints and event.is_by_app else "warn" if event.refusal else "ok"
+    time = f"  {words.latency(attempt.latency_ms)}" if attempt is not None else ""
+    shown: list[Segments] = [
+        [
+            ("dim", f"{words.clock(at_s)}  "),
+            ("notice", "<- " if is_plain else "← "),
+            (style, f"{event.status} handshake "),
+            ("event", f"{safe_line(event.name)}  "),
+            (style, who),
+            ("dim", time),
+            ("id", f"  #{event.id}"),
+        ]
+    ]
+    if event.refusal:
+        shown.append([("warn", f"      refused: {safe_line(event.refusal)}")])
+    shown += [[("bad", f"      wrong: {safe_line(complaint)}")] for complaint in event.complaints]
+    shown += [[("dim", f"      note: {safe_line(note)}")] for note in event.notes]
+    return shown
 
 
 def failure_details(attempt: Attempt, verdict: Verdict | None, *, replay: str) -> list[Segments]:

@@ -12,6 +12,7 @@ from webhookctl.events import (
     ErrorOccurred,
     Event,
     FixtureSaved,
+    HandshakeAnswered,
     Ready,
     RequestReceived,
     ResponseReceived,
@@ -70,6 +71,8 @@ class LineRenderer:
             self._show_arrival(event)
         elif isinstance(event, ResponseReceived):
             self._show_result(event)
+        elif isinstance(event, HandshakeAnswered):
+            self._show_handshake(event)
         else:
             self._show_other(event)
 
@@ -90,6 +93,10 @@ class LineRenderer:
     def _show_contents(self, arrived: RequestReceived) -> None:
         request = arrived.capture.request
         if self._level >= Level.HEADERS:
+            if arrived.detection.provider is not None:
+                self._painter.line(
+                    [("dim", f"      recognised by {formats.safe_line(arrived.detection.reason)}")]
+                )
             for name, value in _sorted_headers(request, is_all=self._level > Level.HEADERS):
                 self._painter.line([("dim", "      "), ("key", name), ("dim", f": {value}")])
         at_s = arrived.capture.received_at_s
@@ -123,6 +130,14 @@ class LineRenderer:
         if is_failed:
             for line in lines.failure_details(attempt, verdict, replay=f"webhookctl replay '#{event.id}'"):
                 self._painter.line(line)
+
+    def _show_handshake(self, event: HandshakeAnswered) -> None:
+        self._verdicts.pop(event.id, None)
+        if self._level is Level.QUIET and not event.complaints and not event.refusal:
+            return
+        is_plain = not self._painter.is_live
+        for line in lines.handshake(event, at_s=self._now_s(), is_plain=is_plain):
+            self._painter.line(line)
 
     def _show_other(self, event: Event) -> None:
         is_plain = not self._painter.is_live

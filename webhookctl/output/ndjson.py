@@ -11,6 +11,7 @@ from webhookctl.events import (
     ErrorOccurred,
     Event,
     FixtureSaved,
+    HandshakeAnswered,
     Ready,
     RequestReceived,
     ResponseReceived,
@@ -48,9 +49,12 @@ def _shape(event: Event) -> tuple[str, int | None, Record]:
     if isinstance(event, RequestReceived):
         return "request", event.id, _request(event)
     if isinstance(event, VerdictGiven):
-        return "verdict", event.id, record.verdict(event.verdict)
+        judged = {**record.verdict(event.verdict), "cause": record.cause(event.verdict)}
+        return "verdict", event.id, judged
     if isinstance(event, ResponseReceived):
         return "response", event.id, _response(event)
+    if isinstance(event, HandshakeAnswered):
+        return "handshake.answered", event.id, _handshake(event)
     if isinstance(event, FixtureSaved):
         return "saved", event.id, {"path": event.path}
     if isinstance(event, ErrorOccurred):
@@ -98,6 +102,18 @@ def _response(event: ResponseReceived) -> Record:
         fields["answered"] = event.status
     fields["is_answer"] = event.is_answer
     return fields
+
+
+def _handshake(event: HandshakeAnswered) -> Record:
+    return {
+        "handshake": event.handshake,
+        "status": event.status,
+        "answered_by": "app" if event.is_by_app else "webhookctl",
+        "refusal": event.refusal or None,
+        "complaints": list(event.complaints),
+        "notes": list(event.notes),
+        "attempt": None if event.attempt is None else record.attempt(event.attempt),
+    }
 
 
 def _stopped(event: Stopped) -> Record:

@@ -55,6 +55,20 @@ def verdict(value: Verdict) -> Record:
     return {"verdict": value.kind.value, "scheme": value.scheme, "reason": value.reason}
 
 
+def cause(value: Verdict) -> Record | None:
+    """Why the signature was refused: `code`, `words`, `fix`, `secret` (its origin) and `also`; else null."""
+    finding = value.finding
+    if finding is None:
+        return None
+    return {
+        "code": finding.cause,
+        "words": value.reason,
+        "fix": finding.fix,
+        "secret": finding.secret or None,
+        "also": list(finding.also),
+    }
+
+
 def attempt(value: Attempt, *, has_response: bool = True) -> Record:
     """`url`, `status`, `latency_ms`, `error` and `error_kind` (null for an answer); `response` when `has_response`."""
     error = failure(value)

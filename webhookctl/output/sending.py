@@ -61,8 +61,8 @@ class SendReport:
         if self._progress is not None:
             self._progress.advance(self._task)
         if self._total < _MANY or not attempt.is_success:
-            self._painter.line(_sent_line(sent, is_plain=not self._painter.is_live))
-            self._painter.line(_answer_line(sent, is_plain=not self._painter.is_live))
+            self._painter.line(sent_line(sent, is_plain=not self._painter.is_live))
+            self._painter.line(answer_line(sent, is_plain=not self._painter.is_live))
             for remark in sent.prepared.remarks:
                 self._painter.line([("dim", f"      note: {safe_line(remark)}")])
         if not attempt.is_success:
@@ -83,7 +83,8 @@ def _first_line(body: bytes) -> str:
     return safe_line(decode_text(body[:500], None).strip().split("\n", 1)[0][:200])
 
 
-def _sent_line(sent: Sent, *, is_plain: bool) -> Segments:
+def sent_line(sent: Sent, *, is_plain: bool) -> Segments:
+    """What was sent where, and how it was made."""
     prepared = sent.prepared
     return [
         ("dim", f"{words.clock(sent.attempt.started_at_s)}  "),
@@ -95,7 +96,8 @@ def _sent_line(sent: Sent, *, is_plain: bool) -> Segments:
     ]
 
 
-def _answer_line(sent: Sent, *, is_plain: bool) -> Segments:
+def answer_line(sent: Sent, *, is_plain: bool) -> Segments:
+    """What came of it, against the sender's time limit."""
     ended_s = sent.attempt.started_at_s + sent.attempt.latency_ms / 1_000
     limit_s = sent.prepared.scheme.delivery.timeout_s if sent.prepared.scheme else None
     return [

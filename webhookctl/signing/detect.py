@@ -112,6 +112,26 @@ class Detector:
             reason += f"; the body is over {MAX_BODY_BYTES >> 10} KiB and was not read"
         return Detection(provider, event, delivery_id, reason)
 
+    def candidates(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """Every provider that `request` could come from, with what speaks for it, the likeliest first. Never raises.
+
+        Those that a header gives away come first, by their rank; then those whose fields are all in the body.
+        """
+        found: dict[str, str] = {}
+        named = [
+            candidate
+            for name, value in {key.lower(): value for key, value in reversed(request.headers)}.items()
+            for candidate in self._by_header.get(name, ())
+            if value.startswith(candidate.prefix)
+        ]
+        for candidate in sorted(named):
+            found.setdefault(candidate.provider, candidate.reason.partition(" (")[0])
+        content = _Content({key.lower(): value for key, value in reversed(request.headers)}, request.body)
+        for _, _, provider, fields in self._by_fields:
+            if all(content.has(field.place, field.prefix) for field in fields):
+                found.setdefault(provider, f"fields {', '.join(field.text for field in fields)}")
+        return tuple(found.items())
+
     def _by_content(self, content: "_Content") -> tuple[str | None, str]:
         """The first provider all of whose fields are in the body, and which they are."""
         for _, _, provider, fields in self._by_fields:

@@ -1,56 +1,186 @@
-"""Why a signature that fits no secret does not fit: malformed, a body re-encoded on its way, or a wrong secret.
+"""Why a signature was refused: the X-ray's finding as a verdict, and honest words where it has none.
 
-Runs after a failure only. Must not know the clock.
+Runs after a failure only. Must not know the clock: the verdict on the time comes in.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 
-from webhookctl.model import Secret, Verdict, VerdictKind
-from webhookctl.signing.presented import Key, Presented, fitting_secret, keys_of, signature_of
-from webhookctl.signing.primitive import DECODINGS, PRIMITIVES
+from webhookctl.model import Finding, Request, Secret, Verdict, VerdictKind, header_value
+from webhookctl.signing.content import Unsignable
+from webhookctl.signing.engine import Right, judged
+from webhookctl.signing.moment import duration, signed_at_s
+from webhookctl.signing.presented import Presented, contradiction, keys_of
+from webhookctl.signing.primitive import DECODINGS, ENCODINGS, PRIMITIVES
 from webhookctl.signing.scheme import Coverage, Scheme
-
-MAX_BODY_BYTES = 1 << 20  # a longer body is not re-encoded: it would cost more than the answer is worth
+from webhookctl.signing.xray.bodies import body_forms
+from webhookctl.signing.xray.causes import CAUSES, Deviation, words_of
+from webhookctl.signing.xray.examination import Examination, examine, present
+from webhookctl.signing.xray.schemes import other_schemes
+from webhookctl.signing.xray.search import CHEAP_SIGNATURES, Search
 
 _WRONG = "no known secret makes this signature: wrong secret"
+_FALLBACKS = {
+    VerdictKind.NO_HEADER: "header-missing",
+    VerdictKind.MALFORMED: "malformed",
+    VerdictKind.BODY_CHANGED: "body-changed",
+    VerdictKind.WRONG_SECRET: "unexplained",
+}
+MAX_CLAIMED_FORMS = 400  # of a body that a claim is about
+_HOUR_S = 3_600
+_ZONE_S = 60  # how near to whole hours a time zone's shift is
+_MAX_ZONE_HOURS = 14
 
 
-def explain_mismatch(
-    scheme: Scheme, secrets: Sequence[Secret], keys: Sequence[Key], presented: Presented
+def diagnosed(
+    scheme: Scheme,
+    secrets: Sequence[Secret],
+    request: Request,
+    verdict: Verdict,
+    *,
+    url: str,
+    search: Search,
+) -> tuple[Verdict, Examination]:
+    """The bad `verdict` on a signature with its cause, and what was tried. Never raises."""
+    is_full = search.max_signatures > CHEAP_SIGNATURES
+    if is_full and verdict.kind is VerdictKind.NO_HEADER and not _speaks_of(scheme, request):
+        other = _by_another_scheme(scheme, secrets, request, url, search)
+        if other is not None:
+            return other, Examination(None, {})
+    examination = examine(scheme, secrets, request, url=url, search=search)
+    hit = examination.hit
+    if hit is not None and hit.deviations:
+        return _explained(scheme, hit.deviations, hit.origin), examination
+    if hit is not None:
+        return _beside_the_signature(scheme, secrets, request, url, verdict, hit.origin), examination
+    if is_full:
+        other = _by_another_scheme(scheme, secrets, request, url, search)
+        if other is not None:
+            return other, examination
+    lost = _lost_bytes(request, verdict)
+    if lost:
+        return _explained(scheme, (Deviation("body-truncated", lost),), ""), examination
+    if verdict.kind is VerdictKind.WRONG_SECRET:
+        malformed = _malformed(scheme, request, url)
+        kind = VerdictKind.MALFORMED if malformed else VerdictKind.WRONG_SECRET
+        verdict = Verdict(kind, scheme.id, malformed or _mismatch(scheme, secrets))
+    return _told(verdict, _FALLBACKS[verdict.kind]), examination
+
+
+def _beside_the_signature(
+    scheme: Scheme, secrets: Sequence[Secret], request: Request, url: str, verdict: Verdict, origin: str
 ) -> Verdict:
-    """The verdict on a request none of whose signatures was made by one of `keys`. Never raises."""
-    if not keys:
-        return _wrong(
-            scheme, f"the secret is not in the form of {scheme.name}: {scheme.secret_form or scheme.keys[0]}"
+    """The verdict where the signature is right: the timestamp's form is not, or what it claims of the body."""
+    presented = present(scheme, request, url)
+    if isinstance(signed_at_s(scheme.timestamp, presented, request.body), str):
+        return _explained(scheme, (Deviation("timestamp-form", verdict.reason),), origin)
+    keys = keys_of(scheme, secrets)
+    number = next((number for number, _, _ in keys if secrets[number - 1].origin == origin), 1)
+    for form in islice(body_forms(request.body), MAX_CLAIMED_FORMS):
+        presented.values["body"] = form.body
+        with suppress(Unsignable):
+            if contradiction(keys, number, presented) is None:
+                return _explained(scheme, form.deviations, origin)
+    return _told(verdict, _FALLBACKS[verdict.kind])
+
+
+def _speaks_of(scheme: Scheme, request: Request) -> bool:
+    """True when a header of `request` tells its provider."""
+    names = {name.lower() for name, _ in request.headers}
+    return any(recognition.name in names for recognition in scheme.detection.headers)
+
+
+def _by_another_scheme(
+    scheme: Scheme, secrets: Sequence[Secret], request: Request, url: str, search: Search
+) -> Verdict | None:
+    """The verdict where a scheme whose header is there too fits: it signs as that one, or the body was changed."""
+    for other in other_schemes(scheme, request, search):
+        known = [*secrets, *(secret for provider, secret in search.secrets if provider == other.id)]
+        if not other.is_signed or (other.needs_url and not url):
+            continue
+        right = judged(other, known, request, url)
+        if not isinstance(right, Right):
+            continue
+        origin = known[right.number - 1].origin
+        if scheme.covers_body and not other.covers_body and right.number <= len(secrets):
+            deviation = Deviation("body-changed", f"what {other.name} sends beside the body's signature fits")
+        else:
+            deviation = Deviation("scheme-other", other.name)
+        return _explained(scheme, (deviation,), origin)
+    return None
+
+
+def _told(verdict: Verdict, cause: str) -> Verdict:
+    """`verdict` with the finding of `cause`."""
+    return replace(verdict, finding=Finding(cause, CAUSES[cause].fix))
+
+
+def timed(scheme: Scheme, presented: Presented, body: bytes, verdict: Verdict, now_s: float) -> Verdict:
+    """The verdict on a signature that is right but too old or too new, with its cause."""
+    cause = "timestamp-stale" if verdict.kind is VerdictKind.EXPIRED else "timestamp-future"
+    at_s = signed_at_s(scheme.timestamp, presented, body)
+    if not isinstance(at_s, float | int):
+        return _told(verdict, cause)
+    policy = scheme.timestamp
+    limit_s = (policy.tolerance_s if policy is not None else None) or _HOUR_S
+    for factor, words in (
+        (1_000, "in seconds, not in milliseconds"),
+        (0.001, "in milliseconds, not in seconds"),
+    ):
+        if abs(now_s - at_s * factor) <= limit_s:
+            return replace(
+                _told(verdict, "timestamp-unit"), reason=f"{verdict.reason}: it is written {words}"
+            )
+    verdict = _told(verdict, cause)
+    age_s = abs(now_s - at_s)
+    hours = round(age_s / _HOUR_S)
+    if 0 < hours <= _MAX_ZONE_HOURS and abs(age_s - hours * _HOUR_S) <= _ZONE_S and verdict.finding:
+        hint = (
+            f"{duration(hours * _HOUR_S)} to the minute: a time zone may be at fault; {verdict.finding.fix}"
         )
-    malformed = _malformed(scheme, keys[0], presented)
-    if malformed:
-        return Verdict(VerdictKind.MALFORMED, scheme.id, malformed)
-    stripped = [Secret(secret.reveal().strip(), secret.origin) for secret in secrets]
-    if stripped != list(secrets) and fitting_secret(scheme, keys_of(scheme, stripped), presented) is not None:
-        return _wrong(scheme, "the secret has white space around it; without that it fits")
+        return replace(verdict, finding=replace(verdict.finding, fix=hint))
+    return verdict
+
+
+def _explained(scheme: Scheme, deviations: tuple[Deviation, ...], origin: str) -> Verdict:
+    first = CAUSES[deviations[0].cause]
+    names = tuple(dict.fromkeys(deviation.cause for deviation in deviations))
+    finding = Finding(names[0], first.fix, origin, names[1:])
+    return Verdict(first.kind, scheme.id, words_of(deviations), finding)
+
+
+def _mismatch(scheme: Scheme, secrets: Sequence[Secret]) -> str:
+    """What can be said of a signature that nothing explains."""
+    if not keys_of(scheme, secrets):
+        return f"the secret is not in the form of {scheme.name}: {scheme.secret_form or scheme.keys[0]}"
     if scheme.coverage is Coverage.BYTES and not scheme.is_web_token:
-        for form, body in _other_forms(presented.values["body"]):
-            presented.values["body"] = body
-            if fitting_secret(scheme, keys, presented) is not None:
-                return Verdict(VerdictKind.BODY_CHANGED, scheme.id, f"the signature fits the body {form}")
-        return _wrong(scheme, _WRONG + ", another URL" * scheme.needs_url + ", or the body was changed")
-    return _wrong(scheme, _WRONG)
+        return _WRONG + ", another URL" * scheme.needs_url + ", or the body was changed"
+    return _WRONG
 
 
-def _malformed(scheme: Scheme, key: Key, presented: Presented) -> str:
+def _lost_bytes(request: Request, verdict: Verdict) -> str:
+    """How much of the body is here, where its own Content-Length says that some is missing; else ""."""
+    if verdict.kind is not VerdictKind.WRONG_SECRET or header_value(request.headers, "Content-Encoding"):
+        return ""
+    length = header_value(request.headers, "Content-Length") or b""
+    if not length.isdigit() or len(length) > 12 or int(length) <= len(request.body):
+        return ""
+    return f"{len(request.body)} of {int(length)}"
+
+
+def _malformed(scheme: Scheme, request: Request, url: str) -> str:
     """What is wrong with the form of the signatures, in words; "" when one of them could be right."""
+    presented = present(scheme, request, url)
     form = f"{scheme.algorithm} in {scheme.encoding}"
     if scheme.is_web_token or scheme.algorithm == "token" or scheme.other_algorithms:
         return ""
     if scheme.algorithm in PRIMITIVES:
-        _, content, parts = key
-        made = signature_of(scheme, content, presented.values, own=parts, headers=presented.headers)
+        raw = PRIMITIVES[scheme.algorithm](b"", b"")
         lengths = [len(signature) for signature in presented.signatures]
-        if len(made) in lengths:
-            return ""
-        return f"the signature has {lengths[0]} characters, {form} has {len(made)}"
+        made = len(ENCODINGS[scheme.encoding](raw))
+        return "" if made in lengths else f"the signature has {lengths[0]} characters, {form} has {made}"
     for signature in presented.signatures:
         try:
             DECODINGS[scheme.encoding](signature)
@@ -58,51 +188,3 @@ def _malformed(scheme: Scheme, key: Key, presented: Presented) -> str:
             continue
         return ""
     return f"the signature is not {form}"
-
-
-def _wrong(scheme: Scheme, reason: str) -> Verdict:
-    return Verdict(VerdictKind.WRONG_SECRET, scheme.id, reason)
-
-
-def _other_forms(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """What the sender may have signed if `body` was re-encoded on its way: (its form in words, bytes), each once."""
-    if len(body) > MAX_BODY_BYTES:
-        return
-    seen = {body}
-    for form, other in _line_forms(body):
-        if other not in seen:
-            seen.add(other)
-            yield f"{form}: a tool or proxy changed it", other
-    try:
-        document = json.loads(body)
-        for form, other in _json_forms(document):
-            if other not in seen:
-                seen.add(other)
-                yield f"as {form}: a proxy or framework re-encoded it", other
-    except (ValueError, RecursionError):
-        return
-
-
-def _line_forms(body: bytes) -> Iterator[tuple[str, bytes]]:
-    yield "without its trailing newline", body.removesuffix(b"\n").removesuffix(b"\r")
-    yield "with a trailing newline", body + b"\n"
-    lines = body.replace(b"\r\n", b"\n")
-    yield "with LF line ends", lines
-    yield "with CRLF line ends", lines.replace(b"\n", b"\r\n")
-
-
-def _json_forms(document: object) -> Iterator[tuple[str, bytes]]:
-    for is_sorted in (False, True):
-        for is_ascii in (False, True):
-            for name, separators, indent in (
-                ("compact", (",", ":"), None),
-                ("spaced", (", ", ": "), None),
-                ("indented", (",", ": "), 2),
-            ):
-                text = json.dumps(
-                    document, separators=separators, indent=indent, sort_keys=is_sorted, ensure_ascii=is_ascii
-                )
-                words = f"{name} JSON" + " with sorted keys" * is_sorted + ", non-ASCII escaped" * is_ascii
-                yield words, text.encode("utf-8", "surrogatepass")
-                if is_ascii and name == "compact":
-                    yield f"{words}, slashes escaped", text.replace("/", "\\/").encode("ascii")

@@ -3,14 +3,14 @@
 Must not know any provider, where secrets come from, or what time it is: all of that is passed in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from webhookctl.errors import SignatureError
 from webhookctl.model import Headers, Request, Secret, Verdict, VerdictKind
 from webhookctl.signing.computed import EXACT, MEANING, is_computed
 from webhookctl.signing.content import Unsignable, with_form_field, written
-from webhookctl.signing.diagnosis import explain_mismatch
 from webhookctl.signing.moment import MAX_TIMESTAMP_S, expiry_text, signed_at_s, timestamp_text, untimely
 from webhookctl.signing.presented import (
     Presented,
@@ -25,6 +25,9 @@ from webhookctl.signing.presented import (
     signature_of,
 )
 from webhookctl.signing.scheme import HeaderTemplate, Scheme
+
+if TYPE_CHECKING:
+    from webhookctl.signing.xray.search import Search
 
 COVERING = EXACT | MEANING
 
@@ -213,16 +216,44 @@ def verify(
     now_s: float,
     url: str = "",
     tolerance_s: float | None = None,
+    search: Callable[[], "Search"] | None = None,
 ) -> Verdict:
     """The verdict on `request`: whether one of `secrets` made one of its signatures, and in time. Never raises.
 
     `now_s` is Unix time; `tolerance_s` replaces the scheme's own tolerance; `url` is the URL the sender sent to, for
     the schemes that sign it (UNKNOWN_SCHEME when they need it and it is empty). Of a header that occurs several
-    times the first counts. A wrong signature is judged as wrong before its age is looked at.
+    times the first counts. A wrong signature is judged as wrong before its age is looked at. What was refused has a
+    finding: its cause by trying; `search` is asked then what else is known, and what trying may cost.
     """
     unjudged = _unjudged(scheme, secrets, url)
     if unjudged is not None:
         return unjudged
+    right = judged(scheme, secrets, request, url)
+    if not isinstance(right, Right):
+        from webhookctl.signing.diagnosis import diagnosed
+        from webhookctl.signing.xray.search import ALONE
+
+        verdict, _ = diagnosed(scheme, secrets, request, right, url=url, search=search() if search else ALONE)
+        return verdict
+    lateness = untimely(scheme, right.presented, right.at_s, now_s=now_s, tolerance_s=tolerance_s)
+    if lateness is not None:
+        from webhookctl.signing.diagnosis import timed
+
+        return timed(scheme, right.presented, request.body, lateness, now_s)
+    reason = "ok" if len(secrets) == 1 else f"ok (secret {right.number} of {len(secrets)})"
+    return Verdict(VerdictKind.OK, scheme.id, reason)
+
+
+class Right(NamedTuple):
+    """A signature that is right, of any age: the `number` of the secret, what was presented, when it was signed."""
+
+    number: int
+    presented: Presented
+    at_s: float | None
+
+
+def judged(scheme: Scheme, secrets: Sequence[Secret], request: Request, url: str) -> Right | Verdict:
+    """Whether a signature is right, or what is wrong with it as far as can be seen without trying."""
     presented = _present(scheme, request, url)
     if isinstance(presented, Verdict):
         return presented
@@ -233,16 +264,10 @@ def verify(
     if scheme.needs_line:
         _add_line(presented.values, method=request.method, url=url, path=request.target)
     try:
-        number = _judge(scheme, secrets, presented)
+        number = _fitting(scheme, secrets, presented)
     except Unsignable as error:
         return Verdict(VerdictKind.MALFORMED, scheme.id, str(error))
-    if isinstance(number, Verdict):
-        return number
-    lateness = untimely(scheme, presented, at_s, now_s=now_s, tolerance_s=tolerance_s)
-    if lateness is not None:
-        return lateness
-    reason = "ok" if len(secrets) == 1 else f"ok (secret {number} of {len(secrets)})"
-    return Verdict(VerdictKind.OK, scheme.id, reason)
+    return number if isinstance(number, Verdict) else Right(number, presented, at_s)
 
 
 def _present(scheme: Scheme, request: Request, url: str) -> Presented | Verdict:
@@ -275,12 +300,12 @@ def _unjudged(scheme: Scheme, secrets: Sequence[Secret], url: str) -> Verdict | 
     return None
 
 
-def _judge(scheme: Scheme, secrets: Sequence[Secret], presented: Presented) -> Verdict | int:
+def _fitting(scheme: Scheme, secrets: Sequence[Secret], presented: Presented) -> Verdict | int:
     """The number of the secret that fits, or the verdict on a signature or a claim that does not hold."""
     keys = keys_of(scheme, secrets)
     number = fitting_secret(scheme, keys, presented)
     if number is None:
-        return explain_mismatch(scheme, secrets, keys, presented)
+        return Verdict(VerdictKind.WRONG_SECRET, scheme.id, "no known secret makes this signature")
     if presented.claimed:
         claim = contradiction(keys, number, presented)
         if claim is not None:

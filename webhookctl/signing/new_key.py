@@ -3,13 +3,16 @@
 Pure but for the randomness passed in. Must not know where secrets are kept.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, prod
 from typing import TYPE_CHECKING, TypeAlias
 
-from webhookctl.errors import SignatureError
+from webhookctl.errors import SignatureError, UsageError
+from webhookctl.model import Secret
 from webhookctl.signing import asymmetric, web_token
+from webhookctl.signing.key_form import forms_of, private_text, public_text
 from webhookctl.signing.primitive import ENCODINGS, WHEN_PREFIXED
 from webhookctl.signing.scheme import Scheme
 
@@ -24,6 +27,7 @@ RSA_BITS = 2048
 RSA_EXPONENT = 65537
 ROUNDS = 40  # of Miller and Rabin: an error is less likely than a broken machine
 _SMALL = prod(range(3, 600, 2))  # a candidate with a common divisor is no prime
+_TOLD_FORM = re.compile(r"(\w+_)…")  # of a secret that is used whole, prefix and all
 ORDER_P256 = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
@@ -34,24 +38,71 @@ class NewKey:
     secret: str
     public: str
 
+    @property
+    def is_pair(self) -> bool:
+        return self.secret != self.public
 
-def make_key(scheme: Scheme, random: Random) -> NewKey:
+
+def make_key(scheme: Scheme, random: Random, *, algorithm: str | None = None) -> NewKey:
     """A new key for `scheme`, from as many of the bytes of `random` as it takes (RSA: many, and about a second).
 
-    Raises SignatureError `keys-not-used` for a provider that signs nothing.
+    `algorithm` is one of the scheme's, its first by default. Raises SignatureError `keys-not-used` for a provider
+    that signs nothing, `algorithm-unknown` for one that the scheme does not take.
     """
     if not scheme.is_signed:
         raise SignatureError("keys-not-used", f"{scheme.name} does not sign its requests")
-    parts = "".join(f"test_{part}:" for part in scheme.key_parts)
-    algorithm = scheme.algorithm
+    algorithm = algorithm or scheme.algorithm
+    known = (scheme.algorithm, *scheme.other_algorithms)
+    if algorithm not in known:
+        raise SignatureError(
+            "algorithm-unknown", f"{scheme.name} does not sign by {algorithm}", f"known: {', '.join(known)}"
+        )
     if scheme.is_web_token:
         algorithm = web_token.ALGORITHMS[algorithm][1]
+    parts = "".join(f"test_{part}:" for part in scheme.key_parts)
     if algorithm not in asymmetric.ALGORITHMS:
         secret = parts + _shared(scheme, random)
         return NewKey(secret, secret)
-    private, public = _WRITERS[scheme.public_key](_private_key(algorithm, random))
+    private = _private_key(algorithm, random)
     prefixes = (*scheme.key_prefixes, "", "")
-    return NewKey(parts + prefixes[0] + private, parts + prefixes[1] + public)
+    return NewKey(
+        parts + prefixes[0] + private_text(scheme.public_key, private),
+        parts + prefixes[1] + public_text(scheme.public_key, private, key_id=key_id_of(scheme)),
+    )
+
+
+def key_id_of(scheme: Scheme) -> str:
+    """The name of a test key: the one that the scheme's requests carry, else one that tells whose it is."""
+    return scheme.values.get("kid", b"").decode("ascii") or f"webhookctl-{scheme.id}"
+
+
+def with_key_url(scheme: Scheme, url: str) -> Scheme:
+    """`scheme` whose requests name `url` as the place of the certificate. Raises UsageError `key-url-unused`."""
+    if "key_url" not in scheme.values:
+        raise UsageError(
+            "key-url-unused",
+            f"requests of {scheme.name} name no URL of a key",
+            "AWS SNS and PayPal do; other receivers are told in their own settings where keys are",
+        )
+    if not (url.isascii() and url.isprintable()):
+        raise UsageError("key-url-unused", "the URL of a key is printable ASCII", "write it percent-encoded")
+    return replace(scheme, values={**scheme.values, "key_url": url.encode("ascii")})
+
+
+def public_forms(scheme: Scheme, secret: Secret) -> Mapping[str, str]:
+    """The public half of `secret` in every form there is, by form; empty when it holds no private key."""
+    from webhookctl.signing.presented import key_of
+
+    for derivation in scheme.keys:
+        try:
+            key, _ = key_of(scheme, secret, derivation)
+            private = asymmetric.load_keys(key)[0]
+        except ValueError:  # a shared secret
+            continue
+        if private:
+            name = key_id_of(scheme)
+            return {form: public_text(form, private[0], key_id=name) for form in forms_of(private[0])}
+    return {}
 
 
 def _shared(scheme: Scheme, random: Random) -> str:
@@ -66,6 +117,9 @@ def _shared(scheme: Scheme, random: Random) -> str:
         return "test_" + ENCODINGS["base64"](raw).decode("ascii")
     if scheme.algorithm == "token" and scheme.encoding == "base64":
         return f"webhookctl:{raw.hex()}"  # basic authentication: user and password
+    told = _TOLD_FORM.match(scheme.secret_form)
+    if told and not prefix:
+        prefix = told.group(1)
     return prefix + raw.hex()
 
 
@@ -124,45 +178,3 @@ def _is_prime(number: int, random: Random) -> bool:
         else:
             return False
     return True
-
-
-def _pem(key: "PrivateKey") -> tuple[str, str]:
-    from cryptography.hazmat.primitives import serialization
-
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return private.decode("ascii"), public.decode("ascii")
-
-
-def _spki(key: "PrivateKey") -> tuple[str, str]:
-    private, public = _pem(key)
-    return "".join(private.splitlines()[1:-1]), "".join(public.splitlines()[1:-1])
-
-
-def _raw(key: "PrivateKey", encoding: str) -> tuple[str, str]:
-    encode = ENCODINGS[encoding]
-    return (
-        encode(key.private_bytes_raw()).decode("ascii"),  # type: ignore[union-attr]  # raw forms are Ed25519's alone
-        encode(key.public_key().public_bytes_raw()).decode("ascii"),  # type: ignore[union-attr]  # as above
-    )
-
-
-def _raw_hex(key: "PrivateKey") -> tuple[str, str]:
-    return _raw(key, "hex")
-
-
-def _raw_base64(key: "PrivateKey") -> tuple[str, str]:
-    return _raw(key, "base64")
-
-
-_WRITERS: Mapping[str, Callable[["PrivateKey"], tuple[str, str]]] = {
-    "pem": _pem,
-    "spki": _spki,
-    "hex": _raw_hex,
-    "base64": _raw_base64,
-}
-"""By the form in which a provider shows a public key: private and public key as texts."""

@@ -92,17 +92,17 @@ def _read_value(template: HeaderTemplate, value: bytes, presented: Presented) ->
     items = value.split(template.separator) if template.separator else (value,)
     for position, item in enumerate(items):
         text = item.strip()
-        for element in template.elements:
-            if element.position is not None and element.position != min(position, template.last):
+        for prefix, slot, suffix, place, is_claim in template.elements:
+            if place is not None and place != min(position, template.last):
                 continue
-            if not (text.startswith(element.prefix) and text.endswith(element.suffix)):
+            if not (text.startswith(prefix) and text.endswith(suffix)):
                 continue
-            found = text[len(element.prefix) : len(text) - len(element.suffix)]
-            if found and element.is_claim:
-                claim = Claim(template.name, parse_template(f"{{{element.slot}}}"), found)
+            found = text[len(prefix) : len(text) - len(suffix)]
+            if found and is_claim:
+                claim = Claim(template.name, parse_template(f"{{{slot}}}"), found)
                 presented.claimed.append(claim)
-            elif found and element.slot != "sig":
-                presented.values.setdefault(element.slot, found)
+            elif found and slot != "sig":
+                presented.values.setdefault(slot, found)
             elif found and len(presented.signatures) < MAX_SIGNATURES:
                 presented.signatures.append(found)
             break

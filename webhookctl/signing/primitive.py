@@ -9,6 +9,7 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 Primitive: TypeAlias = Callable[[bytes, bytes], bytes]
@@ -147,6 +148,7 @@ DECODINGS: Mapping[str, Callable[[bytes], bytes]] = {
 """The ways back from `ENCODINGS`; a ValueError when the bytes are not in that form."""
 
 
+@lru_cache(maxsize=64)  # every delivery asks for the same few
 def derive_key(secret: str, *, derivation: str, prefixes: tuple[str, ...]) -> bytes:
     """The key bytes of `secret`: each of `prefixes` taken off in turn where it is there, then the derivation.
 

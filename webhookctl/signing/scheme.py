@@ -6,6 +6,7 @@ Knows nothing of files, requests, secrets or cryptography.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from webhookctl.signing.place import Place, Rule, Template
 
@@ -21,8 +22,7 @@ class Coverage(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One item of a header's value: `prefix`, a slot, `suffix`.
 
     `position` is None where a literal tells the item from the others, else its place in the list (from 0).
@@ -42,7 +42,8 @@ class HeaderTemplate:
 
     `name` may end in ``{n}`` (numbered headers); of a field it is the place as written. `separator` splits a list
     value, `rotation` such lists. An optional one is read when it is there, and never written. `is_number`: a field
-    that is not there yet becomes a number in JSON.
+    that is not there yet becomes a number in JSON. `is_repeated`: its list may hold a signature of each of several
+    secrets.
     """
 
     name: str
@@ -55,6 +56,7 @@ class HeaderTemplate:
     rotation: bytes = b""
     place: Place | None = None
     is_number: bool = False
+    is_repeated: bool = False
 
     @property
     def has_signature(self) -> bool:
@@ -143,7 +145,8 @@ class Scheme:
     secret_form: str = ""
     secret_fields: tuple[str, ...] = ()  # dotted body paths that hold secrets, for redaction
     evidence: str = "unverified"
-    verified_with: tuple[str, ...] = ()
+    verified_with: tuple[str, ...] = ()  # `make test-oracles` repeats each of these
+    verified_once: tuple[str, ...] = ()  # seen to accept it, not run again
     source: str = ""
     note: str = ""
     values: Mapping[str, bytes] = field(default_factory=dict, hash=False)

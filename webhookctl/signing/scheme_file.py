@@ -42,7 +42,14 @@ EVIDENCE = (
     "unverified",
 )
 ALGORITHMS = (*PRIMITIVES, *asymmetric.ALGORITHMS, *web_token.ALGORITHMS, UNSIGNED)
-PUBLIC_KEYS = ("pem", "hex", "base64", "spki")  # PEM, raw bytes in hex or base64, DER in base64
+PUBLIC_KEYS = (
+    "pem",
+    "hex",
+    "base64",
+    "spki",
+    "jwks",
+    "certificate",
+)  # raw bytes in hex or base64; DER in base64
 TARGET_SLOTS = FROM_URL | {"path", "query", "query_hash", "escaped_path"}
 NUMBERED_HEADERS = 100  # how far ``{n}`` in a header's name counts
 
@@ -51,10 +58,11 @@ def parse_scheme(text: str, origin: str) -> Scheme:
     """The scheme written in TOML `text`; `origin` names the file in errors.
 
     ``id``, ``name``, ``[signature]`` (template, other_templates, algorithm, other_algorithms, keys, key_prefixes,
-    key_parts, public_key, encoding, values), ``[[header]]`` (name, value, separator, rotation, optional),
+    key_parts, public_key, encoding, values), ``[[header]]`` (name, value, separator, repeats, rotation, optional),
     ``[[field]]`` (place, number, and as a header), ``[claims]``, ``[timestamp]`` (unit, tolerance_s, direction, place),
     ``[detection]`` (headers, fields, rank, event, delivery_id), ``[delivery]`` (timeout_s, retries, source),
-    ``secret_variables``, ``secret_form``, ``secret_fields``, ``evidence``, ``verified_with``, ``source``, ``note``.
+    ``secret_variables``, ``secret_form``, ``secret_fields``, ``evidence``, ``verified_with``, ``verified_once``,
+    ``source``, ``note``.
     Raises UsageError `scheme-invalid`, naming file and key, with a suggestion for a typing error.
     """
     try:
@@ -94,6 +102,7 @@ def _scheme(root: Table, origin: str) -> Scheme:
         secret_fields=root.texts("secret_fields", ()),
         evidence=root.choice("evidence", EVIDENCE, "unverified"),
         verified_with=root.texts("verified_with", ()),
+        verified_once=root.texts("verified_once", ()),
         source=root.take("source", str, ""),
         note=root.take("note", str, ""),
         values=values,
@@ -237,6 +246,7 @@ def _header(table: Table, kind: str, slots: tuple[str, ...]) -> HeaderTemplate:
         rotation=table.take("rotation", str, "").encode("latin-1"),
         place=place,
         is_number=table.take("number", bool, False) if place else False,
+        is_repeated=table.take("repeats", bool, False) if separator else False,
     )
     table.finish()
     return header

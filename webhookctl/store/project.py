@@ -8,8 +8,8 @@ import os
 import secrets
 import sys
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,13 @@ from urllib.parse import urlsplit
 
 from webhookctl.errors import UsageError
 from webhookctl.model import Secret
+from webhookctl.store.keys import KeyFolder
+from webhookctl.store.private_file import publish, read, refuse_link, replace, unsafe, writing
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105  (a prefix, not a password)
 _SECRET_BYTES = 32
-_MAX_FILE_BYTES = 64 * 1024
+LEARNT = "learnt from a handshake"
+_MAX_LEARNT = 20
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -83,10 +86,10 @@ class ProjectState:
 
         Raises UsageError `state-unwritable` (read-only, full disk) or `state-unsafe` (a symbolic link).
         """
-        _refuse_link(self.folder)
-        with _writing(self.folder):
+        refuse_link(self.folder)
+        with writing(self.folder):
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            _publish(self.folder / ".gitignore", b"*\n")
+            publish(self.folder / ".gitignore", b"*\n")
         return self.folder
 
     def development_secret(self) -> Secret:
@@ -99,26 +102,51 @@ class ProjectState:
             return known
         self.create()
         made = _SECRET_PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        with _writing(self._secret_path):
-            _publish(self._secret_path, f"{made}\n".encode())
+        with writing(self._secret_path):
+            publish(self._secret_path, f"{made}\n".encode())
         # Whoever came first has won; what is in the file is the secret.
         return self.peek_development_secret() or Secret(made, "development")
 
     def peek_development_secret(self) -> Secret | None:
         """The development secret if one was made, else None. Raises what `development_secret` does."""
-        _refuse_link(self.folder)
+        refuse_link(self.folder)
         path = self._secret_path
         try:
-            text = _read(path).decode().strip()
+            text = read(path).decode().strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             if path.is_symlink():
-                raise _unsafe(path) from error
+                raise unsafe(path) from error
             raise _damaged(path) from error
         if not text.startswith(_SECRET_PREFIX) or len(text.split()) != 1:
             raise _damaged(path)
         return Secret(text, "development")
+
+    def learn_secret(self, provider: str, secret: Secret) -> bool:
+        """Keep a secret that a handshake of `provider` brought (0600); False when it was kept before.
+
+        The newest comes first, the oldest of more than twenty are dropped. Raises UsageError `state-unwritable` or
+        `state-unsafe`.
+        """
+        known = [each.reveal() for each in self.learnt_secrets(provider)]
+        if secret.reveal() in known:
+            return False
+        self.create()
+        refuse_link(self._learnt_folder)
+        path = self._learnt_folder / f"{provider}.json"
+        with writing(path):
+            self._learnt_folder.mkdir(mode=0o700, exist_ok=True)
+            replace(path, json.dumps([secret.reveal(), *known][:_MAX_LEARNT]).encode())
+        return True
+
+    def learnt_secrets(self, provider: str) -> tuple[Secret, ...]:
+        """The secrets that handshakes of `provider` brought, the newest first. A file that is none counts as empty."""
+        with suppress(OSError, ValueError, RecursionError):
+            found = json.loads(read(self._learnt_folder / f"{provider}.json"))
+            if isinstance(found, list):
+                return tuple(Secret(text, LEARNT) for text in found if isinstance(text, str) and text)
+        return ()
 
     def announce(self, url: str, *, pid: int, details: Mapping[str, str] | None = None) -> Announcement:
         """Enter the listener at `url`, run by process `pid`, so that other commands of the project find it.
@@ -129,7 +157,7 @@ class ProjectState:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         self.create()
-        _refuse_link(self._listeners_folder)
+        refuse_link(self._listeners_folder)
         path = self._listeners_folder / f"{pid}-{port}.json"
         record = {
             "url": url,
@@ -138,9 +166,9 @@ class ProjectState:
             "process_start": _process_start(pid),
             "details": dict(details or {}),
         }
-        with _writing(path):
+        with writing(path):
             self._listeners_folder.mkdir(mode=0o700, exist_ok=True)
-            _replace(path, json.dumps(record, indent=1).encode())
+            replace(path, json.dumps(record, indent=1).encode())
         return Announcement(path)
 
     def running_listeners(self) -> list[Listener]:
@@ -154,7 +182,7 @@ class ProjectState:
             for path in self._listeners_folder.glob("*.json"):
                 with suppress(OSError, ValueError, RecursionError):
                     changed_ns = path.lstat().st_mtime_ns
-                    record = _Record.parse(_read(path))
+                    record = _Record.parse(read(path))
                     if record.process_space != _process_space():
                         continue
                     if record.is_alive():
@@ -164,8 +192,17 @@ class ProjectState:
         return [listener for _, listener in sorted(found, key=lambda entry: entry[0], reverse=True)]
 
     @property
+    def keys(self) -> KeyFolder:
+        """The keys made for single providers."""
+        return KeyFolder(self.folder / "keys", self.create)
+
+    @property
     def _secret_path(self) -> Path:
         return self.folder / "development-secret"
+
+    @property
+    def _learnt_folder(self) -> Path:
+        return self.folder / "learnt-secrets"
 
     @property
     def _listeners_folder(self) -> Path:
@@ -228,81 +265,6 @@ def _process_start(pid: int) -> str | None:
     # The command's name (field 2) may itself hold blanks and brackets: count from its closing one.
     after_name = stat.rpartition(b")")[2].split()
     return after_name[19].decode() if len(after_name) > 19 else None
-
-
-def _read(path: Path) -> bytes:
-    """The file's bytes. Raises OSError (also for a symbolic link), ValueError when it is too large."""
-    # Non-blocking, so that a named pipe in its place cannot hang us.
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        data = file.read(_MAX_FILE_BYTES + 1)
-    if len(data) > _MAX_FILE_BYTES:
-        raise ValueError("too large")
-    return data
-
-
-def _publish(path: Path, data: bytes) -> None:
-    """Make `path` with `data` in one step, unless it exists already (then it stays as it is)."""
-    if os.path.lexists(path):
-        return
-    with _temporary(path, data) as temporary:
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        except OSError:  # no hard links on this file system (FAT, some shared folders)
-            with suppress(FileExistsError):
-                _write_new(path, data)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step, whatever was there."""
-    with _temporary(path, data) as temporary:
-        temporary.replace(path)
-
-
-@contextmanager
-def _temporary(path: Path, data: bytes) -> Iterator[Path]:
-    """A complete file with `data` beside `path`, gone afterwards if it was not moved away."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        _write_new(temporary, data)
-        yield temporary
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # else a power cut leaves an empty file under the final name
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            "state-unwritable",
-            f"cannot write {path}: {error.strerror}",
-            "make the folder writable and the disk not full, or run in another project folder",
-        ) from error
-
-
-def _refuse_link(folder: Path) -> None:
-    if folder.is_symlink():  # a cloned repository could make us write anywhere
-        raise _unsafe(folder)
-
-
-def _unsafe(path: Path) -> UsageError:
-    return UsageError(
-        "state-unsafe",
-        f"{path} is a symbolic link; its target could lie anywhere",
-        "remove the link; webhookctl makes the real thing by itself",
-    )
 
 
 def _damaged(path: Path) -> UsageError:

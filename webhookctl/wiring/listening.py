@@ -9,7 +9,7 @@ import resource
 import ssl
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from webhookctl.errors import ExitCode, UsageError
@@ -20,7 +20,9 @@ from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
 from webhookctl.store.history_writer import HistoryWriter, Limits
 from webhookctl.store.tls import local_certificate
+from webhookctl.wiring.handshaking import Greeter, HandshakePlan
 from webhookctl.wiring.keeping import Keeper
+from webhookctl.wiring.key_serving import KeyServer
 from webhookctl.wiring.project import Judge, Project, now_s
 from webhookctl.wiring.stopping import Goal, Signals
 from webhookctl.wiring.watching import Broadcast, Health, Renderer, Tally
@@ -51,6 +53,13 @@ class ListenPlan:
     idle_timeout_s: float | None = None
     max_body_bytes: int = 32 * 1024 * 1024
     added_headers: Headers = ()
+    handshakes: HandshakePlan = field(default_factory=HandshakePlan)
+    serves_keys: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """Nobody but this machine can reach the listener."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
 
 async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Renderer]) -> ExitCode:
@@ -63,6 +72,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     broadcast = Broadcast(renderers)
     judge = project.judge(provider=plan.provider, flag=plan.secrets)
     forwarder = Forwarder(tls=_client_tls(plan), now_s=now_s)
+    greeter = _greeter(project, plan, judge)
     goal = Goal(exit_after=plan.exit_after, until=plan.until, idle_timeout_s=plan.idle_timeout_s)
     tally = Tally()
     broadcast.on_closed = goal.abandon
@@ -83,10 +93,16 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
             plan.routes, plan.events, plan.is_early_ack, plan.timeout_s, plan.added_headers
         )
         session = Session(
-            options, judge=judge, recorder=history, sender=forwarder, keeper=keeper, emit=broadcast
+            options,
+            judge=judge,
+            recorder=history,
+            sender=forwarder,
+            keeper=keeper,
+            emit=broadcast,
+            greeter=greeter,
         )
         listener = Listener(
-            session.deliver,
+            KeyServer(project, session.deliver) if plan.serves_keys else session.deliver,
             host=plan.host,
             port=plan.port,
             limits=ListenerLimits(max_body_bytes=plan.max_body_bytes),
@@ -146,10 +162,13 @@ async def _finish(listener: Listener, session: Session) -> None:
 
 def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: Health) -> Ready:
     providers = []
+    made_here = project.state.keys.providers()
     for provider in project.provider_ids() if plan.provider is None else (plan.provider,):
         secrets = project.known_secrets(provider, flag=plan.secrets if plan.provider else ())
         if secrets:
             providers.append((provider, ", ".join(secret.origin for secret in secrets)))
+        elif provider in made_here:
+            providers.append((provider, "keys new"))
     if plan.secrets and plan.provider is None:
         providers = [("any provider", ", ".join(secret.origin for secret in judge.secrets("generic")))]
     return Ready(
@@ -158,7 +177,7 @@ def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: H
         fixtures=str(plan.fixtures) if plan.fixtures is not None else None,
         providers=tuple(providers),
         history=str(project.state.history_path),
-        is_loopback=plan.host in ("localhost", "::1") or plan.host.startswith("127."),
+        is_loopback=plan.is_loopback,
     )
 
 
@@ -173,6 +192,15 @@ def _details(plan: ListenPlan) -> dict[str, str]:
 def _limits(project: Project) -> Limits:
     config = project.config
     return Limits(config.history_max_count, config.history_max_age_days * 86_400.0, config.history_max_bytes)
+
+
+def _greeter(project: Project, plan: ListenPlan, judge: Judge) -> Greeter | None:
+    """Answers handshakes; the URLs it opens are on the internet, so that certificates are checked in any case."""
+    if plan.handshakes.mode == "off":
+        return None
+    tls = client_tls(is_insecure=False, ca_file=None) if plan.handshakes.is_sns_confirmed else None
+    visitor = Forwarder(tls=tls, now_s=now_s)
+    return Greeter(project, plan.handshakes, judge=judge, sender=visitor, is_open=not plan.is_loopback)
 
 
 def _client_tls(plan: ListenPlan) -> ssl.SSLContext | None:

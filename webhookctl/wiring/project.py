@@ -20,7 +20,8 @@ from webhookctl.fixture import Fixture
 from webhookctl.model import Capture, Detection, Endpoint, Exchange, Secret, Verdict, VerdictKind
 from webhookctl.signing import Scheme
 from webhookctl.store.fixtures import FixtureFolder
-from webhookctl.store.project import ProjectState
+from webhookctl.store.project import LEARNT, ProjectState
+from webhookctl.wiring.allowance import Allowance
 
 DEVELOPMENT = "development"
 
@@ -74,6 +75,11 @@ class Project:
     def _provider_ids(self) -> tuple[str, ...]:
         return tuple(sorted({*signing.provider_ids(), *self.own_schemes}))
 
+    def provider_entries(self) -> tuple[Scheme | signing.Entry, ...]:
+        """Id, name and evidence of every provider, sorted by id; the files of packaged ones are not read."""
+        known: dict[str, Scheme | signing.Entry] = {**signing.entries(), **self.own_schemes}
+        return tuple(known[provider] for provider in self.provider_ids())
+
     @cached_property
     def detector(self) -> signing.Detector:
         """Recognises providers, the user's own first."""
@@ -84,42 +90,110 @@ class Project:
 
         Raises UsageError `secret-missing` when a reference leads nowhere.
         """
-        known = self.known_secrets(provider, flag=flag)
+        known = self._with_own_half(provider, self.known_secrets(provider, flag=flag))
         return known or (self._development_secret(provider),)
+
+    def _with_own_half(self, provider: str, known: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        """`known`, where it is the public half of a key made here, with the private half, which can sign too."""
+        if len(known) != 1 or (stored := self.state.keys.find(provider)) is None or not stored.public:
+            return known
+        is_half = known[0].reveal().replace("\\n", "\n").strip() == stored.public.strip()
+        return (stored.secret,) if is_half else known
 
     def _development_secret(self, provider: str) -> Secret:
         """The development secret in the form that `provider` takes: the same text where a text will do."""
         if provider not in self._development:
-            secret = self.state.development_secret()
-            self._development[provider] = _in_form_of(self.scheme(provider), secret)
+            made = self.own_key(provider)
+            if made is None:
+                made = _in_form_of(self.scheme(provider), self.state.development_secret())
+            self._development[provider] = made
         return self._development[provider]
+
+    def own_key(self, provider: str) -> Secret | None:
+        """The key that `keys new` made for `provider` in this project, or None. Raises UsageError `key-damaged`."""
+        stored = self.state.keys.find(provider)
+        return stored.secret if stored is not None else None
+
+    def has_new_key(self, provider: str) -> bool:
+        """True when `keys new` made another key for `provider` since; from then on that one counts."""
+        made = self.own_key(provider)
+        if made is None or made == self._development.get(provider):
+            return False
+        self._development.pop(provider, None)
+        self._secrets.pop(provider, None)
+        return True
 
     def existing_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
         """As `secrets`, but makes none: for commands that leave nothing behind. Raises UsageError `secret-missing`."""
-        known = self.known_secrets(provider, flag=flag)
+        known = self._with_own_half(provider, self.known_secrets(provider, flag=flag))
         if known:
             return known
         scheme = self.scheme(provider)
+        made = self.own_key(provider)
+        if made is not None:
+            return (made,)
         development = self.state.peek_development_secret()
         if development is None:
             variable = scheme.secret_variables[0] if scheme.secret_variables else "NAME"
             raise UsageError(
                 "secret-missing",
                 f"no secret of {scheme.name} is known here",
-                f"--secret env:{variable}, or export {variable}=…, or start `webhookctl listen` once: it makes a "
-                "development secret for this project",
+                f"--secret env:{variable}, or export {variable}=…, or make a test key: webhookctl keys new {scheme.id}",
             )
         return (_in_form_of(scheme, development),)
 
     def known_secrets(self, provider: str, *, flag: Sequence[str] = ()) -> tuple[Secret, ...]:
-        """The secrets that somebody configured for `provider`; empty when there are none."""
+        """The secrets that somebody configured for `provider`, else those learnt from handshakes; empty for none."""
         if flag:
             return configuration.secrets_for(self.config, provider, flag=flag, usual_variables=())
         if provider not in self._secrets:
-            self._secrets[provider] = configuration.secrets_for(
-                self.config, provider, flag=(), usual_variables=self.scheme(provider).secret_variables
+            configured = configuration.secrets_for(
+                self.config, provider, flag=(), usual_variables=self._variables(provider)
             )
+            self._secrets[provider] = configured or self.state.learnt_secrets(provider)
         return self._secrets[provider]
+
+    def _variables(self, provider: str) -> tuple[str, ...]:
+        """The usual variables of `provider`, from the index where that knows them: no file is read for it."""
+        entry = None if provider in self.own_schemes else signing.entries().get(provider)
+        return (entry or self.scheme(provider)).secret_variables
+
+    def learn(self, provider: str, secret: Secret) -> bool:
+        """Keep what a handshake brought as a secret of `provider`; False when one is configured, or it is known.
+
+        Raises UsageError `state-unwritable` or `state-unsafe`.
+        """
+        if any(known.origin != LEARNT for known in self.known_secrets(provider)):
+            return False
+        is_new = self.state.learn_secret(provider, secret)
+        self._secrets.pop(provider, None)
+        return is_new
+
+    def verify_tokens(
+        self, usual_variables: Sequence[str], *, flag: Sequence[str] = ()
+    ) -> tuple[Secret, ...]:
+        """The verify tokens of a handshake: from the flag, one of `usual_variables`, or the setting; () for none.
+
+        Raises UsageError `secret-missing` when a reference leads nowhere.
+        """
+        return configuration.verify_tokens(self.config, flag=flag, usual_variables=usual_variables)
+
+    def search(self, max_signatures: int = signing.MAX_SIGNATURES) -> signing.Search:
+        """What else is known here, to find the cause of a bad signature."""
+        return signing.Search(self._every_secret, tuple(self.own_schemes.values()), max_signatures)
+
+    @cached_property
+    def _every_secret(self) -> tuple[tuple[str, Secret], ...]:
+        variables = {provider: entry.secret_variables for provider, entry in signing.entries().items()}
+        variables |= {provider: scheme.secret_variables for provider, scheme in self.own_schemes.items()}
+        development = self.state.peek_development_secret()
+        own = (("", development),) if development is not None else ()
+        return (*configuration.every_secret(self.config, variables), *own)
+
+    @cached_property
+    def allowance(self) -> Allowance:
+        """What may be tried while this project listens."""
+        return Allowance()
 
     def judge(self, *, provider: str | None, flag: Sequence[str]) -> "Judge":
         """The judge of captured deliveries. Raises UsageError when the provider or a secret is unknown."""
@@ -214,8 +288,13 @@ class Judge:
             now_s=capture.received_at_s,
             url=public_url(capture) if scheme.needs_line else "",
             tolerance_s=project.config.tolerance_s,
+            search=lambda: self._search(capture),
         )
         if verdict.kind is VerdictKind.WRONG_SECRET and secrets[0].origin == DEVELOPMENT:
+            if project.has_new_key(detection.provider):  # made while we listen
+                return self(capture)
+            if verdict.is_explained:
+                return detection, verdict
             # Real deliveries are signed with a secret nobody told us: that is no finding about the sender.
             variable = scheme.secret_variables[0] if scheme.secret_variables else "--secret"
             verdict = Verdict(
@@ -224,6 +303,12 @@ class Judge:
                 f"signed with a secret that is not known here: set {variable}",
             )
         return detection, verdict
+
+    def _search(self, capture: Capture) -> signing.Search:
+        """Where the cause of a bad signature is looked for, within what is allowed."""
+        size = len(capture.request.body)
+        allowed = self.project.allowance.signatures(at_s=capture.received_at_s, body_bytes=size)
+        return self.project.search(allowed)
 
     def secrets(self, provider: str) -> tuple[Secret, ...]:
         """What deliveries of `provider` are judged with."""

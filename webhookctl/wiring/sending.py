@@ -86,9 +86,15 @@ def forging(
     secret_flags: Sequence[str],
     seed: int | None,
     url: str,
+    key_url: str | None = None,
 ) -> Prepare:
-    """What makes the deliveries of `trigger`: new ids each time, or always the same payload with a `seed`."""
+    """What makes the deliveries of `trigger`: new ids each time, or always the same payload with a `seed`.
+
+    `key_url` is where the payload says that the certificate is. Raises UsageError `key-url-unused`.
+    """
     scheme = project.scheme(template.provider)
+    if key_url is not None:
+        scheme = signing.with_key_url(scheme, key_url)
     secrets = project.secrets(template.provider, flag=secret_flags or listener_secret(project))
 
     def make() -> Prepared:
@@ -102,6 +108,7 @@ def forging(
             payload_time_s=now if seed is None else _PAYLOAD_EPOCH_S,
             now_s=now,
             url=url,
+            is_rotating=bool(secret_flags),
         )
 
     return make
@@ -172,6 +179,7 @@ def _replay(project: Project, saved: Fixture, plan: ReplayPlan, url: str) -> Pre
             now_s=now_s(),
             url=url,
             fresh_id=_fresh_id if plan.has_new_id else None,
+            is_rotating=bool(plan.secret_flags),
         )
 
     return make

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from webhookctl import match
 from webhookctl.errors import EndpointError, ExitCode
-from webhookctl.events import Event, RequestReceived, ResponseReceived
+from webhookctl.events import Event, HandshakeAnswered, RequestReceived, ResponseReceived
 
 
 class Goal:
@@ -50,6 +50,10 @@ class Goal:
                 self._left -= 1
                 if self._left == 0:
                     self._meet(f"{self._wanted_count()} arrived")
+        elif isinstance(event, HandshakeAnswered):  # no delivery: --exit-after does not count it
+            self._restart_idle()
+            if event.id in self._awaited:
+                self._meet(f"{self._until} arrived")
 
     def interrupt(self, number: int) -> None:
         if self.reached.is_set():

@@ -11,6 +11,7 @@ from webhookctl.events import (
     ErrorOccurred,
     Event,
     FixtureSaved,
+    HandshakeAnswered,
     RequestReceived,
     ResponseReceived,
     Stopped,
@@ -68,6 +69,8 @@ class Tally:
             if event.attempt is not None:
                 self.delivered += event.attempt.is_success
                 self.failed += not event.attempt.is_success
+        elif isinstance(event, HandshakeAnswered):
+            self.ended += 1
         elif isinstance(event, FixtureSaved):
             self.saved += 1
 
@@ -114,7 +117,7 @@ class Health:
 
     def see(self, event: Event) -> None:
         """An attempt tells as much as a look of our own, and sooner."""
-        if not isinstance(event, ResponseReceived) or event.attempt is None:
+        if not isinstance(event, ResponseReceived | HandshakeAnswered) or event.attempt is None:
             return
         failure = event.attempt.failure
         if failure is None and any(self.problems.values()):
