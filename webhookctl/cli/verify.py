@@ -111,7 +111,7 @@ def _request(
     if target == "-" or sources.is_bare_body(target):
         return Request("POST", "/", headers, options.read_input(target)), provider, None
     if target == "last" or sources.is_exchange(target):
-        exchange = sources.find_exchange(project, target)
+        exchange = sources.held_exchange(project, target)
         request = exchange.capture.request
         detected = exchange.detection.provider
         received_at_s: float | None = exchange.capture.received_at_s

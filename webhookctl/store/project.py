@@ -83,8 +83,8 @@ class ProjectState:
 
         Raises UsageError `state-unwritable` (read-only, full disk) or `state-unsafe` (a symbolic link).
         """
-        _refuse_link(self.folder)
-        with _writing(self.folder):
+        refuse_link(self.folder)
+        with writing(self.folder):
             self.folder.mkdir(mode=0o700, exist_ok=True)
             _publish(self.folder / ".gitignore", b"*\n")
         return self.folder
@@ -99,17 +99,17 @@ class ProjectState:
             return known
         self.create()
         made = _SECRET_PREFIX + b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        with _writing(self._secret_path):
+        with writing(self._secret_path):
             _publish(self._secret_path, f"{made}\n".encode())
         # Whoever came first has won; what is in the file is the secret.
         return self.peek_development_secret() or Secret(made, "development")
 
     def peek_development_secret(self) -> Secret | None:
         """The development secret if one was made, else None. Raises what `development_secret` does."""
-        _refuse_link(self.folder)
+        refuse_link(self.folder)
         path = self._secret_path
         try:
-            text = _read(path).decode().strip()
+            text = read_small_file(path).decode().strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
@@ -129,7 +129,7 @@ class ProjectState:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         self.create()
-        _refuse_link(self._listeners_folder)
+        refuse_link(self._listeners_folder)
         path = self._listeners_folder / f"{pid}-{port}.json"
         record = {
             "url": url,
@@ -138,9 +138,9 @@ class ProjectState:
             "process_start": _process_start(pid),
             "details": dict(details or {}),
         }
-        with _writing(path):
+        with writing(path):
             self._listeners_folder.mkdir(mode=0o700, exist_ok=True)
-            _replace(path, json.dumps(record, indent=1).encode())
+            replace_file(path, json.dumps(record, indent=1).encode())
         return Announcement(path)
 
     def running_listeners(self) -> list[Listener]:
@@ -154,7 +154,7 @@ class ProjectState:
             for path in self._listeners_folder.glob("*.json"):
                 with suppress(OSError, ValueError, RecursionError):
                     changed_ns = path.lstat().st_mtime_ns
-                    record = _Record.parse(_read(path))
+                    record = _Record.parse(read_small_file(path))
                     if record.process_space != _process_space():
                         continue
                     if record.is_alive():
@@ -230,7 +230,7 @@ def _process_start(pid: int) -> str | None:
     return after_name[19].decode() if len(after_name) > 19 else None
 
 
-def _read(path: Path) -> bytes:
+def read_small_file(path: Path) -> bytes:
     """The file's bytes. Raises OSError (also for a symbolic link), ValueError when it is too large."""
     # Non-blocking, so that a named pipe in its place cannot hang us.
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -254,7 +254,7 @@ def _publish(path: Path, data: bytes) -> None:
                 _write_new(path, data)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step, whatever was there."""
     with _temporary(path, data) as temporary:
         temporary.replace(path)
@@ -281,7 +281,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -292,7 +292,7 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _refuse_link(folder: Path) -> None:
+def refuse_link(folder: Path) -> None:
     if folder.is_symlink():  # a cloned repository could make us write anywhere
         raise _unsafe(folder)
 

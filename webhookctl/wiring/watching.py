@@ -71,7 +71,7 @@ class Tally:
         elif isinstance(event, FixtureSaved):
             self.saved += 1
 
-    def stopped(self, reason: str) -> Stopped:
+    def stopped(self, reason: str, *, left_at_relay: int = 0) -> Stopped:
         return Stopped(
             reason,
             self.received,
@@ -81,6 +81,7 @@ class Tally:
             self.refused,
             self.saved,
             unfinished=self.received - self.ended,
+            left_at_relay=left_at_relay,
         )
 
 
