@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-oracles check bench docs format clean
+.PHONY: demo test test-oracles check bench bench-relay soak fuzz docs format clean
 .DEFAULT_GOAL := test
 
 .venv/ready: pyproject.toml
@@ -65,9 +65,27 @@ bench: .venv/ready
 	$(BIN)/python bench/forward.py $(BENCH)
 	$(BIN)/python bench/signing.py
 
+# smee-client is a peer on the relay's smee endpoint; without npm the rest is measured.
+bench-relay: .venv/ready
+	@test -d bench/npm/node_modules || ! command -v npm >/dev/null \
+	  || npm install --prefix bench/npm --silent --no-audit --no-fund --ignore-scripts --no-package-lock || true
+	PYTHONPATH=. $(BIN)/python bench/relay.py $(BENCH)
+	PYTHONPATH=. $(BIN)/python bench/tunnels.py
+
+# Bursts through the relay while everything is killed and the network fails. Some minutes; `make test` runs a short one.
+soak: .venv/ready
+	PYTHONPATH=. $(BIN)/python bench/soak.py $(SOAK)
+
+# Bytes made up by atheris against the tunnel's protocol, in an environment of its own (Linux).
+fuzz: .venv/ready
+	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	PYTHONPATH=. .venv-fuzz/bin/python -m tests.tunnel_protocol.fuzz -max_total_time=120 -max_len=2000
+
 docs: .venv/ready
 	$(BIN)/python docs/generate_providers.py
 	$(BIN)/python docs/generate_handshakes.py
 
 clean:
-	rm -rf .venv .venv-bench .venv-oracles $(NPM_ORACLES) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-fuzz .venv-oracles $(NPM_ORACLES) bench/npm/node_modules build dist .pytest_cache .mypy_cache .ruff_cache

@@ -37,9 +37,19 @@ class Load:
         self.target_port = int(self._outcomes.readline())
         self.sent = 0
 
-    def send(self, port: int, *, count: int, concurrency: int, body_bytes: int) -> dict[str, float]:
+    def send(
+        self,
+        port: int,
+        *,
+        count: int,
+        concurrency: int,
+        body_bytes: int,
+        path: str = "/webhooks",
+        is_early: bool = False,
+    ) -> dict[str, float]:
         """Send signed deliveries; the outcome. Raises RuntimeError unless each was answered 2xx and arrived once."""
-        job = {"port": port, "count": count, "concurrency": concurrency, "body_bytes": body_bytes}
+        job: dict[str, object] = {"port": port, "count": count, "concurrency": concurrency}
+        job |= {"body_bytes": body_bytes, "path": path, "is_early": is_early}
         self._jobs.write(json.dumps(job | {"secret": SECRET}) + "\n")
         self._jobs.flush()
         outcome = json.loads(self._outcomes.readline() or '{"error": "the load generator died"}')
@@ -67,7 +77,7 @@ def main() -> int:
     chosen = [server for server in servers() if not options.only or server.name in options.only]
     present = [server for server in chosen if server.command is not None]
     notes = [f"not installed, left out: {server.missing}" for server in chosen if server.command is None]
-    cores = _cores(notes)
+    cores = chosen_cores(notes)
     load_average = os.getloadavg()[0]
     if load_average > _BUSY_LOAD:
         notes.append(f"the machine was busy before the start: load average {load_average:.1f}")
@@ -77,15 +87,15 @@ def main() -> int:
         ceiling = _ceiling(generator)
         for number in range(rounds):
             for server in present:
-                _say(f"round {number + 1} of {rounds}: {server.name}")
+                say(f"round {number + 1} of {rounds}: {server.name}")
                 samples += _round(generator, server, cores[0], window_s, is_quick=options.quick)
         memory = None if options.quick or options.no_memory else _memory(generator, present, cores[0])
     if not options.only:
-        _say("nginx under wrk")
+        say("nginx under wrk")
         rate = nginx_under_wrk(_SCRATCH, cores, window_s=1 if options.quick else 5)
         notes.append(report.cross_check(rate, samples))
     shutil.rmtree(_SCRATCH, ignore_errors=True)
-    machine = _machine(options.machine)
+    machine = machine_facts(options.machine)
     figures = report.figures(samples, memory, rounds=rounds, machine=machine, notes=notes, ceiling=ceiling)
     print(figures)
     if not options.quick:
@@ -108,7 +118,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _cores(notes: list[str]) -> tuple[int | None, int | None]:
+def chosen_cores(notes: list[str]) -> tuple[int | None, int | None]:
     """The cores of the server and of the load; (None, None) when they cannot be set apart."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(allowed) < 2:
@@ -122,7 +132,7 @@ def _cores(notes: list[str]) -> tuple[int | None, int | None]:
 
 def _ceiling(generator: Load) -> float:
     """What the load generator and its target do with nothing in between, per second at 64."""
-    _say("the load alone")
+    say("the load alone")
     outcome: dict[str, float] = {}
     for _ in range(2):
         outcome = generator.send(generator.target_port, count=30_000, concurrency=64, body_bytes=1024)
@@ -172,7 +182,7 @@ def _memory(generator: Load, present: list[Server], core: int | None) -> Memory 
     server = next((server for server in present if server.name == "webhookctl"), None)
     if server is None:
         return None
-    _say("memory over 100,000 deliveries")
+    say("memory over 100,000 deliveries")
     sent_before = generator.sent
     rss_mib = []
     with running(server, _SCRATCH / "server", generator.target_port, core) as program:
@@ -184,7 +194,7 @@ def _memory(generator: Load, present: list[Server], core: int | None) -> Memory 
     return Memory(_MEMORY_STEP, rss_mib)
 
 
-def _machine(name: str | None) -> dict[str, str]:
+def machine_facts(name: str | None) -> dict[str, str]:
     system = f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores"
     return {
         "name": name or system,
@@ -202,7 +212,7 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

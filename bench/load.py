@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from time import perf_counter, perf_counter_ns
@@ -30,13 +31,18 @@ _LIMIT_S = 30.0  # a job that takes longer has lost a delivery
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`count` deliveries with bodies of `body_bytes` to `port`, over `concurrency` keep-alive connections."""
+    """`count` deliveries with bodies of `body_bytes` to `port`, over `concurrency` keep-alive connections.
+
+    `is_early`: the sender is answered before the app, with anything 2xx; the job lasts until all have arrived.
+    """
 
     port: int
     count: int
     concurrency: int
     body_bytes: int
     secret: str
+    path: str = "/webhooks"
+    is_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,17 @@ class Outcome:
 
 
 class _Arrivals:
-    """What reached the target."""
+    """What reached the target. `on_count` is called once `count` have."""
 
     def __init__(self) -> None:
         self.ids: list[bytes] = []
+        self.count = 0
+        self.on_count: Callable[[], None] = lambda: None
+
+    def add(self, delivery_id: bytes) -> None:
+        self.ids.append(delivery_id)
+        if len(self.ids) == self.count:
+            self.on_count()
 
 
 class _Target(asyncio.Protocol):
@@ -85,7 +98,7 @@ class _Target(asyncio.Protocol):
             self._missing = length - (len(data) - end - 4)
             self._tail = data[-_ID_WIDTH - 2 :]
         if not self._missing:
-            self._arrivals.ids.append(self._tail[:-2])
+            self._arrivals.add(self._tail[:-2])
             self._transport.write(_ANSWER)
 
 
@@ -96,8 +109,17 @@ class _Run:
         self.body = _body_start(job.body_bytes)
         self.deliveries = _signed(job, self.body, first_id)
         self.position = 0
+        self.is_early = job.is_early
+        self.missing = 2 if job.is_early else 1  # what has to come about: all answered (and all arrived)
         self.latencies_ns: list[int] = []
         self.done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def all_answered(self) -> None:
+        self.missing -= 1
+        if not self.missing:
+            self.finish()
+
+    all_arrived = all_answered
 
     def finish(self, error: str = "") -> None:
         if not self.done.done():
@@ -129,18 +151,25 @@ class _Sender(asyncio.Protocol):
             data = self._partial + data
         if not data.startswith(b"HTTP/1.1 2"):
             run.finish(f"answered {data[:200]!r}")
-        elif not data.endswith(_ANSWER_BODY):
+        elif not (_is_whole(data) if run.is_early else data.endswith(_ANSWER_BODY)):
             self._partial = data
         else:
             self._partial = b""
             run.latencies_ns.append(perf_counter_ns() - self._sent_ns)
             if len(run.latencies_ns) == len(run.deliveries):
-                run.finish()
+                run.all_answered()
             else:
                 self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._run.finish(f"the connection was closed ({exc})")
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a response is complete, by its Content-Length."""
+    head, separator, body = data.partition(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length:")[2].split(b"\r", 1)[0]
+    return bool(separator) and len(body) >= int(length or 0)
 
 
 def _body_start(body_bytes: int) -> bytes:
@@ -172,7 +201,7 @@ def _signed(job: Job, body: bytes, first_id: int) -> list[tuple[bytes, bytes]]:
     at = str(int(datetime.now(UTC).timestamp()))
     started = hmac.new(job.secret.encode(), f"{at}.".encode() + body, hashlib.sha256)
     head = (
-        f"POST /webhooks HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nUser-Agent: webhookctl-bench/1\r\n"
+        f"POST {job.path} HTTP/1.1\r\nHost: 127.0.0.1:{job.port}\r\nUser-Agent: webhookctl-bench/1\r\n"
         f"Accept: */*\r\nCache-Control: no-cache\r\nContent-Type: application/json; charset=utf-8\r\n"
         f"Content-Length: {job.body_bytes}\r\nStripe-Signature: t={at},v1="
     )
@@ -187,7 +216,8 @@ def _signed(job: Job, body: bytes, first_id: int) -> list[tuple[bytes, bytes]]:
 
 async def _perform(job: Job, first_id: int, arrivals: _Arrivals) -> Outcome:
     run = _Run(job, first_id)
-    arrivals.ids = []
+    arrivals.ids, arrivals.count = [], job.count
+    arrivals.on_count = run.all_arrived if job.is_early else lambda: None
     loop = asyncio.get_running_loop()
     senders = [
         (await loop.create_connection(lambda: _Sender(run), "127.0.0.1", job.port))[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 _OURS, _FLOOR, _PEER = "webhookctl", "nginx", "mitmdump"
-_BEGIN, _END = "<!-- figures: written by make bench -->", "<!-- end of figures -->"
+_BEGIN, _END = "<!-- figures of {of}: written by make bench -->", "<!-- end of figures -->"
 _FLAT = 0.05  # growth over the last half of the deliveries that still counts as flat
 
 
@@ -104,11 +104,12 @@ def keep(
     path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
-def put_into(readme: Path, text: str) -> None:
-    """Replace the figures in `readme`."""
-    before, _, rest = readme.read_text("utf-8").partition(_BEGIN)
+def put_into(readme: Path, text: str, *, of: str = "listen") -> None:
+    """Replace the figures of one benchmark in `readme`."""
+    begin = _BEGIN.format(of=of)
+    before, _, rest = readme.read_text("utf-8").partition(begin)
     after = rest.partition(_END)[2]
-    readme.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", "utf-8")
+    readme.write_text(f"{before}{begin}\n{text}\n{_END}{after}", "utf-8")
 
 
 def _rounded(sample: dict[str, object]) -> dict[str, object]:

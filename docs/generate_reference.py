@@ -30,12 +30,15 @@ def page() -> str:
 def _commands() -> Iterator[tuple[str, Any]]:
     """Every command with its full name, groups left out; in the order of the help page."""
     root: Any = typer.main.get_command(app)
-    for name, command in root.commands.items():
-        children = getattr(command, "commands", None)
-        if children is None:
-            yield name, command
+    yield from _below(root, "")
+
+
+def _below(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _below(command, f"{prefix}{name} ")
         else:
-            yield from ((f"{name} {child}", each) for child, each in children.items())
+            yield f"{prefix}{name}", command
 
 
 def _section(name: str, command: Any) -> str:

@@ -135,10 +135,22 @@ def forwarded_headers(capture: Capture) -> Headers:
             host = value
     added = [(b"X-Forwarded-For", before + b", " + peer if before else peer)] if peer else []
     if proto is None:
-        added.append((b"X-Forwarded-Proto", b"https" if capture.is_tls else b"http"))
+        is_tls = capture.url.startswith("https:") if capture.url else capture.is_tls
+        added.append((b"X-Forwarded-Proto", b"https" if is_tls else b"http"))
     if forwarded_host is None and host:
         added.append((b"X-Forwarded-Host", host))
-    return tuple(added)
+    return (*added, *_relay_headers(capture))
+
+
+def _relay_headers(capture: Capture) -> Headers:
+    """How an app tells a delivery that it may have had before: by the relay's id, and how often it was sent."""
+    relayed = capture.relayed
+    if relayed is None:
+        return ()
+    first = ((b"Webhookctl-Delivery-Id", relayed.delivery_id.encode("latin-1", "ignore")),)
+    if relayed.attempt == 1:
+        return first
+    return (*first, (b"Webhookctl-Attempt", b"%d" % relayed.attempt))
 
 
 def public_url(capture: Capture) -> str:

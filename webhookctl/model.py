@@ -228,11 +228,28 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Relayed:
+    """A delivery's way through a relay: its id there, the same over all redeliveries, and how often it was sent."""
+
+    delivery_id: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """A body too large to be held: its size, its SHA-256 in hex, and the file it lies in ("" once that is gone)."""
+
+    size: int
+    sha256: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """A request as the listener took it in: when (Unix time), from whom (``127.0.0.1:50312``), over TLS or not.
 
     `url` is the whole URL that the sender called, where the way here changed host or path (a relay); "" where the
-    request itself tells it.
+    request itself tells it. With a `large_body` the request's own body is empty.
     """
 
     request: Request
@@ -241,6 +258,13 @@ class Capture:
     is_tls: bool = False
     http_version: str = "1.1"
     url: str = ""
+    relayed: Relayed | None = None
+    large_body: LargeBody | None = None
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of the body, held or not."""
+        return self.large_body.size if self.large_body else len(self.request.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
     Request,
     Response,
     Verdict,
@@ -38,11 +39,16 @@ from webhookctl.model import (
 
 Judge = Callable[[Capture], tuple[Detection, Verdict]]
 Emit = Callable[[Event], None]
+Turn = Callable[[], Awaitable[None]]
+"""Returns when it is a delivery's turn to be forwarded. Cancelled there, the delivery stays with whoever keeps it."""
 
 _LARGE_BODY_BYTES = 512 * 1024  # judged in a thread, so that one big body does not hold up the others
 _EARLY_CONCURRENCY = 64  # forwards under way at once with --ack early
+_HANDSHAKE_S = 30.0  # for the app where nothing else is limited
 _ACCEPTED = Response(202, "Accepted", (), b"")
 _TEXT = (b"Content-Type", b"text/plain; charset=utf-8")
+_ERROR = b"Webhookctl-Error"
+_NOT_STORED = b"not-stored"
 
 
 class Recorder(Protocol):
@@ -51,6 +57,8 @@ class Recorder(Protocol):
     def append(self, judged: tuple[Capture, Detection, Verdict]) -> Awaitable[tuple[int, int | None]]: ...
 
     def add_attempts(self, exchange_id: int, attempts: Sequence[Attempt]) -> None: ...
+
+    def discard(self, exchange_id: int) -> None: ...
 
 
 class Sender(Protocol):
@@ -64,6 +72,7 @@ class Sender(Protocol):
         timeout_s: float | None,
         added: Headers = (),
         keep_host: bool = False,
+        large_body: LargeBody | None = None,
     ) -> Attempt: ...
 
 
@@ -116,7 +125,7 @@ class SessionOptions:
     routes: tuple[Route, ...] = ()
     events: tuple[str, ...] = ()
     is_early_ack: bool = False
-    timeout_s: float = 30.0
+    timeout_s: float | None = 30.0  # None: the app may take as long as it likes
     added_headers: Headers = ()
 
 
@@ -124,7 +133,8 @@ class Session:
     """Takes each captured delivery through its steps; `deliver` returns what its sender is answered.
 
     Stored durably before anybody is answered or anything is forwarded. With several matching routes the first
-    one's outcome is the answer. Call `finish` before leaving the event loop.
+    one's outcome is the answer; the others go through `aside` when that is another sender. Call `finish` before
+    leaving the event loop.
     """
 
     def __init__(
@@ -137,11 +147,13 @@ class Session:
         keeper: Keeper | None,
         emit: Emit,
         greeter: Greeter | None = None,
+        aside: Sender | None = None,
     ) -> None:
         self._options = options
         self._judge = judge
         self._recorder = recorder
         self._sender = sender
+        self._aside = aside or sender
         self._keeper = keeper
         self._emit = emit
         self._greeter = greeter
@@ -154,19 +166,12 @@ class Session:
         """Forwards still under way behind an answer already given."""
         return len(self._behind)
 
-    async def deliver(self, capture: Capture) -> Response:
-        """Take one delivery all the way and return the answer for its sender. Never raises."""
-        try:
-            if len(capture.request.body) > _LARGE_BODY_BYTES:
-                detection, verdict = await asyncio.to_thread(self._judge, capture)
-            else:
-                detection, verdict = self._judge(capture)
-        except Exception as error:
-            self._emit(ErrorOccurred("judge-failed", f"the signature could not be judged: {error!r}"))
-            detection, verdict = (
-                Detection(),
-                Verdict(VerdictKind.UNKNOWN_SCHEME, None, "judging it failed: a bug"),
-            )
+    async def deliver(self, capture: Capture, turn: Turn | None = None) -> Response:
+        """Take one delivery all the way and return the answer for its sender. Never raises.
+
+        With a `turn` it is stored at once, together with others, and goes on when that returns.
+        """
+        detection, verdict = await self._judged(capture)
         handshake = self._greeter.find(capture.request, detection) if self._greeter is not None else None
         if handshake is not None:
             detection, verdict = _named(handshake, detection, verdict)
@@ -174,9 +179,9 @@ class Session:
             exchange_id, duplicate_of = await self._recorder.append((capture, detection, verdict))
         except WebhookctlError as error:
             self._emit(ErrorOccurred(error.code, f"a delivery was NOT stored: {error.message}", error.hint))
-            return _own_answer(
-                503, f"webhookctl could not store this delivery: {error.message}", b"not-stored"
-            )
+            return _own_answer(503, f"webhookctl could not store this delivery: {error.message}", _NOT_STORED)
+        if turn is not None:
+            await self._wait_for(turn, exchange_id)
         options = self._options
         is_wanted = not options.events or any(
             match.event_matches(pattern, provider=detection.provider, event=detection.event)
@@ -191,13 +196,29 @@ class Session:
         if not routes:
             answer = self._acknowledgement(handshake, exchange)
             self._emit(ResponseReceived(exchange_id, None, answer.status, detection))
-            if is_wanted and self._keeper is not None:
-                self._keeper.offer(exchange)
+            if is_wanted:
+                self._keep(exchange)
             return answer
-        if options.is_early_ack:
+        if options.is_early_ack and capture.large_body is None:  # its file lives until this returns
             self._run_behind(self._forward_early(routes, exchange))
             return _ACCEPTED
         return await self._forward(routes, exchange)
+
+    async def _judged(self, capture: Capture) -> tuple[Detection, Verdict]:
+        try:
+            if len(capture.request.body) > _LARGE_BODY_BYTES:
+                return await asyncio.to_thread(self._judge, capture)
+            return self._judge(capture)
+        except Exception as error:
+            self._emit(ErrorOccurred("judge-failed", f"the signature could not be judged: {error!r}"))
+            return Detection(), Verdict(VerdictKind.UNKNOWN_SCHEME, None, "judging it failed: a bug")
+
+    async def _wait_for(self, turn: Turn, exchange_id: int) -> None:
+        try:
+            await turn()
+        except asyncio.CancelledError:
+            self._recorder.discard(exchange_id)  # it will come again
+            raise
 
     async def finish(self, *, timeout_s: float) -> int:
         """Wait for the forwards behind answers already given; how many had to be given up."""
@@ -226,8 +247,9 @@ class Session:
         assert self._greeter is not None
         attempt = None
         if routes:
-            patience_s = self._greeter.patience_s(handshake, self._options.timeout_s)
-            attempt = await self._attempt(routes[0], exchange, patience_s)
+            # Not by the sender that holds what the app cannot take now: a challenge is answered in time or not at all.
+            patience_s = self._greeter.patience_s(handshake, self._options.timeout_s or _HANDSHAKE_S)
+            attempt = await self._attempt(self._aside, routes[0], exchange, patience_s)
         settled = self._greeter.settle(handshake, exchange, attempt)
         answer = settled.response
         if answer is None:
@@ -264,11 +286,10 @@ class Session:
         """Deliver to all routes at once; return as soon as the first one's outcome is known."""
         if len(routes) > 1:
             self._run_behind(self._forward_rest(routes[1:], exchange))
-        attempt = await self._attempt(routes[0], exchange, self._options.timeout_s)
+        attempt = await self._attempt(self._sender, routes[0], exchange, self._options.timeout_s)
         answer = attempt.response or _failed_answer(attempt)
         self._emit(ResponseReceived(exchange.id, attempt, answer.status, exchange.detection))
-        if self._keeper is not None:
-            self._keeper.offer(exchange.with_attempts((attempt,)))
+        self._keep(exchange.with_attempts((attempt,)))
         return answer
 
     async def _forward_rest(self, routes: list[Route], exchange: Exchange) -> None:
@@ -277,7 +298,7 @@ class Session:
                 group.create_task(self._forward_aside(route, exchange), name=f"forward #{exchange.id}")
 
     async def _forward_aside(self, route: Route, exchange: Exchange) -> None:
-        attempt = await self._attempt(route, exchange, self._options.timeout_s)
+        attempt = await self._attempt(self._aside, route, exchange, self._options.timeout_s)
         status = attempt.status or _failed_answer(attempt).status
         self._emit(ResponseReceived(exchange.id, attempt, status, exchange.detection, is_answer=False))
 
@@ -286,18 +307,28 @@ class Session:
         async with self._early_slots:
             if len(routes) > 1:
                 self._run_behind(self._forward_rest(routes[1:], exchange))
-            attempt = await self._attempt(routes[0], exchange, None)
+            attempt = await self._attempt(self._sender, routes[0], exchange, None)
         self._emit(ResponseReceived(exchange.id, attempt, 202, exchange.detection))
-        if self._keeper is not None:
-            self._keeper.offer(exchange.with_attempts((attempt,)))
+        self._keep(exchange.with_attempts((attempt,)))
 
-    async def _attempt(self, route: Route, exchange: Exchange, timeout_s: float | None) -> Attempt:
+    def _keep(self, exchange: Exchange) -> None:
+        if self._keeper is not None and exchange.capture.large_body is None:
+            self._keeper.offer(exchange)
+
+    async def _attempt(
+        self, sender: Sender, route: Route, exchange: Exchange, timeout_s: float | None
+    ) -> Attempt:
         capture = exchange.capture
         request = addressed(capture.request, route.endpoint)
         added = forwarded_headers(capture) + self._options.added_headers
         try:
-            attempt = await self._sender.send(
-                route.endpoint, request, timeout_s=timeout_s, added=added, keep_host=self._keep_host
+            attempt = await sender.send(
+                route.endpoint,
+                request,
+                timeout_s=timeout_s,
+                added=added,
+                keep_host=self._keep_host,
+                large_body=capture.large_body,
             )
         except (
             Exception
@@ -328,6 +359,11 @@ def _named(handshake: Handshake, detection: Detection, verdict: Verdict) -> tupl
     return detection, verdict
 
 
+def is_not_stored(answer: Response) -> bool:
+    """Whether `answer` says that the delivery is nowhere: who can bring it again should."""
+    return answer.status == 503 and (_ERROR, _NOT_STORED) in answer.headers
+
+
 def _failed_answer(attempt: Attempt) -> Response:
     """What the sender is told when the app gave no response: 504 when it was slow, 502 otherwise."""
     failure = attempt.failure
@@ -341,4 +377,4 @@ def _failed_answer(attempt: Attempt) -> Response:
 def _own_answer(status: int, text: str, error: bytes) -> Response:
     reason = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
     body = (text + "\n").encode("utf-8", "replace")
-    return Response(status, reason, (_TEXT, (b"Webhookctl-Error", error)), body)
+    return Response(status, reason, (_TEXT, (_ERROR, error)), body)

@@ -156,9 +156,9 @@ ACCEPT_ALL = always(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
 @contextmanager
-def sink(serve: Serve = ACCEPT_ALL) -> Iterator[Sink]:
+def sink(serve: Serve = ACCEPT_ALL, *, port: int = 0) -> Iterator[Sink]:
     """A receiver on bare sockets that keeps every byte it is sent and answers what `serve` writes."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
     running = Sink(f"http://127.0.0.1:{listener.getsockname()[1]}")
     connections: list[socket.socket] = []
 

@@ -1,10 +1,12 @@
 """Endpoints from what people type, and requests addressed to them."""
 
+from dataclasses import replace
+
 import pytest
 
-from webhookctl.address import addressed, forwarded_headers, is_local, parse_endpoint
+from webhookctl.address import addressed, forwarded_headers, is_local, parse_endpoint, public_url
 from webhookctl.errors import UsageError
-from webhookctl.model import Capture, Endpoint, Headers, Request
+from webhookctl.model import Capture, Endpoint, Headers, Relayed, Request
 
 
 @pytest.mark.parametrize(
@@ -185,3 +187,23 @@ def test_a_proxy_appends_the_peer_and_leaves_what_an_earlier_one_said(
     assert [name + b": " + value for name, value in forwarded_headers(capture)] == [
         b"X-Forwarded-" + line for line in expected
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "proto"), [("https://relay.example.com/a", b"https"), ("http://r.test/a", b"http")]
+)
+def test_through_a_relay_the_app_learns_the_public_scheme_and_the_relays_id(url: str, proto: bytes) -> None:
+    request = Request("POST", "/", ((b"Host", b"relay.example.com"),), b"")
+    capture = Capture(
+        request, 0.0, "192.0.2.1:5", is_tls=url.startswith("http:"), url=url, relayed=Relayed("01f")
+    )
+    again = replace(capture, relayed=Relayed("01f", 2))
+    fields = (
+        (b"X-Forwarded-For", b"192.0.2.1"),
+        (b"X-Forwarded-Proto", proto),
+        (b"X-Forwarded-Host", b"relay.example.com"),
+        (b"Webhookctl-Delivery-Id", b"01f"),
+    )
+    assert forwarded_headers(capture) == fields
+    assert forwarded_headers(again) == (*fields, (b"Webhookctl-Attempt", b"2"))
+    assert public_url(capture) == url

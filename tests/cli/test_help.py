@@ -10,13 +10,16 @@ from webhookctl.cli.app import app
 
 
 def command_names() -> list[str]:
-    """Every command with its group: `sign`, `fixtures list`."""
-    root = typer.main.get_command(app)
-    names = []
-    for name, command in getattr(root, "commands", {}).items():
-        below = getattr(command, "commands", None)
-        names += [f"{name} {child}" for child in below] if below else [name]
-    return sorted(names)
+    """Every command with its groups: `sign`, `fixtures list`, `relay channel new`."""
+    return sorted(_below(typer.main.get_command(app), ""))
+
+
+def _below(group: object, prefix: str) -> list[str]:
+    names: list[str] = []
+    for name, command in getattr(group, "commands", {}).items():
+        is_group = hasattr(command, "commands")
+        names += _below(command, f"{prefix}{name} ") if is_group else [prefix + name]
+    return names
 
 
 @pytest.mark.parametrize("command", command_names())
@@ -62,13 +65,14 @@ def test_the_first_page_names_every_command_and_exit_code(
         "3 signature",
         "4 fixture",
         "5 unreachable",
+        "6 relay",
         "70 a bug",
         "130",
     ):
         assert code in result.text
 
 
-@pytest.mark.parametrize("group", [(), ("fixtures",), ("config",)])
+@pytest.mark.parametrize("group", [(), ("fixtures",), ("config",), ("relay",), ("relay", "channel")])
 def test_a_command_that_lacks_its_verb_shows_its_help_on_stderr(
     project: Project, group: tuple[str, ...]
 ) -> None:

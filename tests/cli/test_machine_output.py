@@ -15,7 +15,18 @@ from referencing import Registry, Resource
 
 from tests.cli.commands import NOW_S, Delivery, Project, answered, run, run_process
 from webhookctl import events
-from webhookctl.model import Attempt, Capture, Detection, Failure, FailureKind, Request, Verdict, VerdictKind
+from webhookctl.model import (
+    Attempt,
+    Capture,
+    Detection,
+    Failure,
+    FailureKind,
+    LargeBody,
+    Relayed,
+    Request,
+    Verdict,
+    VerdictKind,
+)
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 REFUSED = Attempt(
@@ -169,6 +180,15 @@ def test_replay_sent_and_not_sent(recorded: Project, endpoint: str) -> None:
 
 
 CAPTURE = Capture(Request("POST", "/hooks?x=1", ((b"A", b"\xe9"),), b"\xff"), NOW_S, "127.0.0.1:5")
+RELAYED = Capture(
+    Request("POST", "/hooks", (), b""),
+    NOW_S,
+    "203.0.113.7:4000",
+    url="https://relay.example.com/abc/hooks",
+    relayed=Relayed("01f", 2),
+    large_body=LargeBody(100_000_000, "ab" * 32),
+)
+PLACE = events.Place("https://relay.example.com/abc", "shop", "queued", "a note")
 EVENTS: list[events.Event] = [
     events.Ready(
         "http://127.0.0.1:4400",
@@ -177,7 +197,9 @@ EVENTS: list[events.Event] = [
         (("stripe", "env:STRIPE_WEBHOOK_SECRET"),),
         "history.sqlite3",
     ),
+    events.Ready("http://127.0.0.1:4400", (), None, (), "history.sqlite3", place=PLACE),
     events.RequestReceived(1, CAPTURE, Detection(), None),
+    events.RequestReceived(3, RELAYED, Detection(), None),
     events.RequestReceived(2, CAPTURE, Detection("stripe", "invoice.paid", "evt_1"), 1, is_ignored=True),
     events.VerdictGiven(1, Verdict(VerdictKind.EXPIRED, "stripe", "expired")),
     events.ResponseReceived(1, answered(200, b"ok"), 200, Detection()),
@@ -191,8 +213,19 @@ EVENTS: list[events.Event] = [
     events.TargetChanged("http://127.0.0.1:3000", is_reachable=False, reason="it refuses connections"),
     events.ErrorOccurred("sample", "about nothing special"),
     events.ErrorOccurred("sample", "about one delivery", "a hint", 1),
+    events.BecamePublic(events.Place("https://calm-river.example.com", "cloudflared", note="a note")),
+    events.HookRegistered("github:sample/app", "7", "https://calm-river.example.com", ("*",), "made"),
+    events.HookRemoved("github:sample/app", "7"),
+    events.BackfillAsked("github:sample/app", 1, 2),
+    events.RelayConnected(PLACE, 1_204),
+    events.RelayDisconnected("it refuses connections", 0.2),
+    events.RelayDraining(312, 1_204, 85.0),
+    events.RelaySkipped(1, 5, 5, "expired"),
+    events.RelayHeld("it refuses connections", 3),
+    events.RelayKnown(17, "01f", 2),
     events.Stopping(3),
     events.Stopped("interrupted", 1, 1, 0, 1, 0, 1, 0),
+    events.Stopped("interrupted", 1, 1, 0, 1, 0, 1, 0, left_at_relay=7),
 ]
 
 

@@ -212,7 +212,11 @@ def test_a_profile_that_is_not_chosen_is_checked_too(project: Path) -> None:
         ("Port = 1", "webhookctl.toml:1: unknown setting Port", "did you mean port?"),
         ("[secret]\na = 'env:A'", "webhookctl.toml:1: unknown setting secret", "did you mean secrets?"),
         ("root = '/'", "webhookctl.toml:1: unknown setting root", "did you mean route?"),
-        ("zzzz = 1", "webhookctl.toml:1: unknown setting zzzz", "there are: ack, ca_file, confirm_sns"),
+        (
+            "zzzz = 1",
+            "webhookctl.toml:1: unknown setting zzzz",
+            "there are: ack, ca_file, channel, confirm_sns",
+        ),
     ],
 )
 def test_an_unknown_setting_is_reported_with_its_place(

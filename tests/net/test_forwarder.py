@@ -5,7 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,8 @@ import trustme
 from tests.net.wires import LOOPS, OK, Sink, run, sink, until
 from webhookctl.address import parse_endpoint
 from webhookctl.errors import UsageError
-from webhookctl.model import Attempt, Endpoint, FailureKind, Request
-from webhookctl.net import forwarder as module
+from webhookctl.model import Attempt, Endpoint, FailureKind, LargeBody, Request
+from webhookctl.net import outgoing as module
 from webhookctl.net.forwarder import Forwarder, tls_context
 
 REQUEST = Request("POST", "/hooks", (), b"hi")
@@ -312,7 +312,7 @@ def test_a_used_connection_closed_in_the_middle_of_an_answer_is_not_tried_again(
 def test_a_connection_that_has_been_idle_for_long_is_not_used_again(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_IDLE_S", 0.0)
+    monkeypatch.setattr("webhookctl.net.forwarder._IDLE_S", 0.0)
     _, app = attempts_with([], loop=loop, count=2)
     assert app.connections == 2
 
@@ -569,7 +569,7 @@ class _Transport:
 def test_half_a_response_is_acknowledged_at_once_so_that_the_other_half_comes() -> None:
     async def scene() -> list[tuple[int, int, int]]:
         transport = _Transport()
-        connection = module._Connection(asyncio.get_running_loop())
+        connection = module.Outgoing(asyncio.get_running_loop())
         connection.connection_made(transport)  # type: ignore[arg-type]  # a stand-in
         answer = connection.exchange(b"POST / HTTP/1.1\r\n\r\n", is_head=False)
         connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
@@ -580,3 +580,84 @@ def test_half_a_response_is_acknowledged_at_once_so_that_the_other_half_comes() 
         return half_way
 
     assert asyncio.run(scene()) == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+
+
+# bodies from files
+
+
+def large_attempt(path: Path, size: int, answers: list[bytes], loop: str = "asyncio") -> tuple[Attempt, Sink]:
+    """One attempt with a body from a file, at a sink that gives these answers."""
+
+    async def scene() -> tuple[Attempt, Sink]:
+        async with sink() as app, forwarding() as forwarder:
+            app.answers = answers
+            body = LargeBody(size, "", str(path))
+            request = Request("POST", "/hooks", ((b"content-length", b"3"), (b"X-A", b"b")), b"")
+            return await forwarder.send(at(app.port), request, timeout_s=10.0, large_body=body), app
+
+    return run(scene(), loop)
+
+
+@both_loops
+def test_a_large_body_is_sent_from_its_file_byte_for_byte(loop: str, tmp_path: Path) -> None:
+    body = bytes(range(256)) * 20_000
+    path = tmp_path / "body"
+    path.write_bytes(body)
+    attempt, app = large_attempt(path, len(body), [OK], loop)
+    assert attempt.status == 200
+    head, _, sent = app.requests[0].partition(b"\r\n\r\n")
+    assert sent == body
+    assert head.split(b"\r\n")[2:] == [b"content-length: %d" % len(body), b"X-A: b"]
+
+
+def test_an_app_that_refuses_a_large_body_before_its_end_has_answered(tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(bytes(30_000_000))
+
+    async def scene() -> Attempt:
+        is_over = asyncio.Event()
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+            with suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            is_over.set()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        async with server, forwarding() as forwarder:
+            port = server.sockets[0].getsockname()[1]
+            body = LargeBody(30_000_000, "", str(path))
+            attempt = await forwarder.send(at(port), REQUEST, timeout_s=10.0, large_body=body)
+            await is_over.wait()
+            return attempt
+
+    assert run(scene()).status == 413
+
+
+def test_an_app_that_leaves_in_the_middle_of_a_large_body_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(bytes(30_000_000))
+
+    async def scene() -> Attempt:
+        async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+
+        server = await asyncio.start_server(leave, "127.0.0.1", 0)
+        async with server, forwarding() as forwarder:
+            port = server.sockets[0].getsockname()[1]
+            body = LargeBody(30_000_000, "", str(path))
+            return await forwarder.send(at(port), REQUEST, timeout_s=10.0, large_body=body)
+
+    failure = run(scene()).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.CLOSED
+
+
+def test_a_large_body_whose_file_is_gone_is_a_failure(tmp_path: Path) -> None:
+    attempt, _ = large_attempt(tmp_path / "gone", 5, [OK])
+    assert attempt.failure is not None
+    assert attempt.failure.kind is FailureKind.NETWORK
+    assert "cannot be read any more" in attempt.failure.message

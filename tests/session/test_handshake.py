@@ -15,6 +15,7 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
     Request,
     Response,
     Verdict,
@@ -89,6 +90,9 @@ class Scene:
     def offer(self, exchange: Exchange) -> None:
         self.kept.append(exchange)
 
+    def discard(self, exchange_id: int) -> None:
+        raise AssertionError("nothing is discarded here")
+
     async def send(
         self,
         endpoint: Endpoint,
@@ -97,6 +101,7 @@ class Scene:
         timeout_s: float | None,
         added: Headers = (),
         keep_host: bool = False,
+        large_body: LargeBody | None = None,
     ) -> Attempt:
         self.steps.append(f"send {endpoint.host} within {timeout_s}")
         if isinstance(self.outcome, Response):

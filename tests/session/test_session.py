@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -18,12 +19,14 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
+    Relayed,
     Request,
     Response,
     Verdict,
     VerdictKind,
 )
-from webhookctl.session import Route, Session, SessionOptions
+from webhookctl.session import Route, Sender, Session, SessionOptions, is_not_stored
 
 T = TypeVar("T")
 APP = parse_endpoint("http://app.example.com:3000")
@@ -63,10 +66,12 @@ class Scene:
         added: Headers = (),
         detection: Detection = FOUND,
         judge: Callable[[Capture], tuple[Detection, Verdict]] | None = None,
+        aside: Sender | None = None,
     ) -> None:
         self.steps: list[str] = []
         self.events: list[Event] = []
         self.sent: list[tuple[Endpoint, Request, float | None, Headers, bool]] = []
+        self.large: list[LargeBody] = []
         self.kept: list[Exchange] = []
         self.attempts: list[tuple[int, Attempt]] = []
         self.outcomes: dict[str, Response | Failure | Exception] = {}
@@ -81,6 +86,7 @@ class Scene:
             sender=self,
             keeper=self,
             emit=self.emit,
+            aside=aside,
         )
 
     def judge(self, _: Capture) -> tuple[Detection, Verdict]:
@@ -100,6 +106,9 @@ class Scene:
     def add_attempts(self, exchange_id: int, attempts: Sequence[Attempt]) -> None:
         self.attempts += [(exchange_id, attempt) for attempt in attempts]
 
+    def discard(self, exchange_id: int) -> None:
+        self.steps.append(f"discard {exchange_id}")
+
     def offer(self, exchange: Exchange) -> None:
         self.kept.append(exchange)
 
@@ -115,8 +124,11 @@ class Scene:
         timeout_s: float | None,
         added: Headers = (),
         keep_host: bool = False,
+        large_body: LargeBody | None = None,
     ) -> Attempt:
         self.steps.append(f"send {endpoint.host}")
+        if large_body is not None:
+            self.large.append(large_body)
         self.sent.append((endpoint, request, timeout_s, added, keep_host))
         await self._gate(endpoint.host)
         outcome = self.outcomes.get(endpoint.host, CREATED)
@@ -157,6 +169,46 @@ def test_a_delivery_is_stored_before_it_is_told_of_forwarded_and_answered() -> N
     assert response == ResponseReceived(7, attempt, 201, FOUND)
     assert stage.attempts == [(7, attempt)]
     assert stage.kept == [Exchange(7, capture(), FOUND, GOOD, None, (attempt,))]
+
+
+def test_with_a_turn_it_is_stored_at_once_and_told_of_and_forwarded_when_its_turn_comes() -> None:
+    async def scene() -> Scene:
+        stage = Scene(Route(None, APP))
+        turn = asyncio.Event()
+
+        async def wait() -> None:
+            await turn.wait()
+
+        task = asyncio.ensure_future(stage.session.deliver(capture(), wait))
+        await settle()
+        assert stage.steps == ["judge", "store"]
+        turn.set()
+        assert await task is CREATED
+        return stage
+
+    assert run(scene()).steps[2:] == [
+        "RequestReceived",
+        "VerdictGiven",
+        "send app.example.com",
+        "ResponseReceived",
+    ]
+
+
+def test_what_is_cancelled_before_its_turn_is_taken_back_from_the_history() -> None:
+    async def scene() -> Scene:
+        stage = Scene(Route(None, APP))
+
+        async def wait() -> None:
+            await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(stage.session.deliver(capture(), wait))
+        await settle()
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        return stage
+
+    assert run(scene()).steps == ["judge", "store", "discard 7"]
 
 
 def test_what_is_not_stored_is_refused_and_goes_nowhere() -> None:
@@ -397,3 +449,62 @@ def test_with_nothing_under_way_finishing_is_immediate() -> None:
         return await Scene().session.finish(timeout_s=0)
 
     assert run(scene()) == 0
+
+
+def relayed_capture(*, attempt: int = 1, large_body: LargeBody | None = None) -> Capture:
+    return replace(
+        capture(),
+        url="https://relay.example.com/abc/in?x=1",
+        relayed=Relayed("01f", attempt),
+        large_body=large_body,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempt", "expected"),
+    [
+        (1, [(b"Webhookctl-Delivery-Id", b"01f")]),
+        (3, [(b"Webhookctl-Delivery-Id", b"01f"), (b"Webhookctl-Attempt", b"3")]),
+    ],
+)
+def test_the_app_is_told_the_relays_id_and_whether_it_may_know_the_delivery(
+    attempt: int, expected: list[tuple[bytes, bytes]]
+) -> None:
+    async def scene() -> Scene:
+        stage = Scene(Route(None, APP))
+        await stage.session.deliver(relayed_capture(attempt=attempt))
+        return stage
+
+    added = run(scene()).sent[0][3]
+    assert [field for field in added if field[0].startswith(b"Webhookctl-")] == expected
+    assert (b"X-Forwarded-Proto", b"https") in added
+
+
+def test_a_body_too_large_to_be_held_is_forwarded_before_the_answer_and_not_saved() -> None:
+    async def scene() -> tuple[Scene, Response]:
+        stage = Scene(Route(None, APP), is_early_ack=True)
+        large = relayed_capture(large_body=LargeBody(9, "ab", "/file"))
+        return stage, await stage.session.deliver(large)
+
+    stage, answer = run(scene())
+    assert answer is CREATED
+    assert stage.large == [LargeBody(9, "ab", "/file")]
+    assert stage.kept == []
+
+
+def test_only_the_answering_route_goes_through_the_first_sender() -> None:
+    async def scene() -> tuple[Scene, Scene]:
+        other = Scene()
+        stage = Scene(Route(None, APP), Route(None, OTHER), aside=other)
+        await stage.session.deliver(capture())
+        await stage.session.finish(timeout_s=5.0)
+        return stage, other
+
+    stage, other = run(scene())
+    assert [endpoint for endpoint, *_ in stage.sent] == [APP]
+    assert [endpoint for endpoint, *_ in other.sent] == [OTHER]
+
+
+def test_an_answer_of_the_app_is_never_mistaken_for_not_stored() -> None:
+    assert not is_not_stored(Response(503, "Service Unavailable", (), b""))
+    assert not is_not_stored(Response(200, "OK", ((b"Webhookctl-Error", b"not-stored"),), b""))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Coroutine
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,8 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
+    Relayed,
     Request,
     Response,
     Verdict,
@@ -194,6 +198,21 @@ def test_attempts_are_stored_soon_without_a_delivery_that_takes_them_along(path:
                 await asyncio.sleep(0.005)
 
     run(scene())
+
+
+def test_what_is_discarded_is_gone_and_its_number_is_not_given_again(path: Path) -> None:
+    async def scene() -> None:
+        async with writing(path) as history:
+            await history.append(judged("evt_1"))
+            await history.append(judged("evt_2"))
+            history.discard(2)
+            while len(read(path)) > 1:
+                await asyncio.sleep(0.005)
+            assert await history.append(judged("evt_3")) == (3, None)
+            history.discard(3)
+
+    run(scene())
+    assert [exchange.id for exchange in read(path)] == [1]
 
 
 def test_a_repeated_delivery_is_recognised_by_provider_and_id(path: Path) -> None:
@@ -476,3 +495,82 @@ def test_a_folder_that_is_missing_is_told_of(tmp_path: Path) -> None:
 def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     write(path, judged())
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+# files of an older version
+
+VERSION_1 = """
+CREATE TABLE exchange (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, received_at_s REAL NOT NULL, peer TEXT NOT NULL, is_tls INTEGER NOT NULL,
+  http_version TEXT NOT NULL, method TEXT NOT NULL, target TEXT NOT NULL, provider TEXT, event TEXT,
+  delivery_id TEXT, detected_by TEXT NOT NULL, verdict TEXT NOT NULL, scheme TEXT, reason TEXT NOT NULL,
+  duplicate_of INTEGER, headers BLOB NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE attempt (
+  id INTEGER PRIMARY KEY, exchange_id INTEGER NOT NULL, url TEXT NOT NULL, started_at_s REAL NOT NULL,
+  latency_ms REAL NOT NULL, failure TEXT, failure_message TEXT, status INTEGER, response_reason TEXT,
+  response_headers BLOB, response_body BLOB
+);
+CREATE INDEX attempt_by_exchange ON attempt (exchange_id);
+INSERT INTO exchange VALUES (7, 5.0, 'p', 0, '1.1', 'POST', '/old', 'stripe', 'a.b', 'evt_1', 'd', 'ok', 'stripe',
+  'ok', NULL, CAST('A: b' || char(13) || char(10) AS BLOB), CAST('old body' AS BLOB));
+PRAGMA user_version=1;
+"""
+
+
+@pytest.fixture
+def old_file(tmp_path: Path) -> Path:
+    path = tmp_path / "history.sqlite3"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(VERSION_1)
+    return path
+
+
+def old_exchange(path: Path) -> Exchange:
+    with History(path) as history:
+        exchange = history.find(7)
+    assert exchange is not None
+    return exchange
+
+
+def test_a_history_of_version_1_is_read_without_changing_it(old_file: Path) -> None:
+    before = old_file.read_bytes()
+    exchange = old_exchange(old_file)
+    assert exchange.capture == Capture(Request("POST", "/old", ((b"A", b"b"),), b"old body"), 5.0, "p")
+    assert old_file.read_bytes() == before
+
+
+def test_a_history_of_version_1_is_brought_up_to_date_when_it_is_written(old_file: Path) -> None:
+    before = old_exchange(old_file)
+    capture = Capture(
+        Request("POST", "/new", (), b""),
+        6.0,
+        "p",
+        url="https://relay.example.com/abc/new",
+        relayed=Relayed("01f", 3),
+        large_body=LargeBody(100_000_000, "ab" * 32, "/gone"),
+    )
+
+    async def write() -> tuple[int, int | None]:
+        async with HistoryWriter(old_file, Limits(0, 0, 0), now_s=lambda: 6.0) as history:
+            verdict = Verdict(VerdictKind.UNKNOWN_SCHEME, None, "too large")
+            return await history.append((capture, Detection("stripe", None, "evt_1"), verdict))
+
+    assert asyncio.run(write()) == (8, 7)
+    assert old_exchange(old_file) == before
+    with History(old_file) as history:
+        exchange = history.find(8)
+    assert exchange is not None
+    assert exchange.capture == replace(capture, large_body=LargeBody(100_000_000, "ab" * 32))
+    with closing(sqlite3.connect(old_file)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_reader_that_opened_an_old_file_goes_on_while_it_is_brought_up_to_date(old_file: Path) -> None:
+    async def write() -> None:
+        async with HistoryWriter(old_file, Limits(0, 0, 0), now_s=lambda: 6.0):
+            pass
+
+    with History(old_file) as history:
+        asyncio.run(write())
+        assert history.find(7) is not None

@@ -17,6 +17,7 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
     Request,
     Response,
     Verdict,
@@ -45,6 +46,7 @@ class Aws:
         timeout_s: float | None,
         added: Headers = (),
         keep_host: bool = False,
+        large_body: LargeBody | None = None,
     ) -> Attempt:
         self.asked.append((endpoint, request))
         if isinstance(self.outcome, Response):

@@ -20,6 +20,7 @@ from webhookctl.cli import (
     listen,
     log,
     providers,
+    relay,
     replay,
     show,
     sign,
@@ -63,7 +64,7 @@ def options(
 
     \b
     Exit codes: 0 ok, 1 a finding, 2 usage, 3 signature invalid, 4 fixture invalid,
-    5 unreachable or timed out, 70 a bug of ours, 130 interrupted.
+    5 unreachable or timed out, 6 relay, 70 a bug of ours, 130 interrupted.
     """
 
 
@@ -77,6 +78,7 @@ app.command("show")(show.show)
 app.add_typer(fixtures.app, name="fixtures")
 app.add_typer(keys.app, name="keys")
 app.add_typer(providers.app, name="providers")
+app.add_typer(relay.app, name="relay")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
@@ -143,7 +145,12 @@ def _report(error: WebhookctlError, arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """The command that `arguments` name, as far as they do: `sign`, `fixtures show`."""
+    """The command that `arguments` name, as far as they do: `sign`, `fixtures show`, `relay channel new`."""
     words = [argument for argument in arguments if not argument.startswith("-")]
-    groups = [group.name for group in app.registered_groups]
-    return " ".join(words[: 2 if words[:1] and words[0] in groups else 1])
+    group, length = app, 1
+    for word in words:
+        inner = [each.typer_instance for each in group.registered_groups if each.name == word]
+        if not inner or inner[0] is None:
+            break
+        group, length = inner[0], length + 1
+    return " ".join(words[:length])

@@ -84,6 +84,7 @@ def _findings() -> "Iterator[Finding]":
         ("history", _history),
         ("fixtures", _fixtures),
         ("listener", _listener),
+        ("relay", _relay),
     ):
         yield from _guarded(subject, check, project)
 
@@ -202,3 +203,13 @@ def _listener(project: "Project") -> "Iterator[Finding]":
             yield Finding("warn", "listener", detail)
         else:
             yield Finding("ok", "listener", f"none running; {config.host} port {config.port} is free")
+
+
+def _relay(project: "Project") -> "Iterator[Finding]":
+    """Says nothing in a project without a relay."""
+    if project.config.relay is None:
+        return
+    from webhookctl.cli.running import run_async
+    from webhookctl.wiring.own_channel import look_at
+
+    yield Finding("ok", "relay", run_async(look_at(project, project.config.relay)))

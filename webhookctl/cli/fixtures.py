@@ -229,12 +229,12 @@ def save(
     """
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
-    from webhookctl.wiring.sources import find_exchange, is_exchange
+    from webhookctl.wiring.sources import held_exchange, is_exchange
 
     if target != "last" and not is_exchange(target):
         raise UsageError("id-invalid", f"{target!r} is no delivery", "give a number such as '#18', or last")
     project = open_project()
-    saved = project.fixture_of(find_exchange(project, target), name=name, keep_secrets=keep_secrets)
+    saved = project.fixture_of(held_exchange(project, target), name=name, keep_secrets=keep_secrets)
     path = project.fixture_folder(folder).save(saved, limit=None)
     if json:
         envelope.write_envelope("fixtures save", {"path": str(path)}, exit_code=ExitCode.OK)

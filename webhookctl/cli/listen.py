@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from webhookctl.cli import options
-from webhookctl.errors import EndpointError, ExitCode, UsageError, WebhookctlError
+from webhookctl.cli import exposing, options
+from webhookctl.cli.relaying import RelayOptions, backlog_renderer, relay_plan
+from webhookctl.errors import ExitCode, UsageError, WebhookctlError
 
 if TYPE_CHECKING:
     from webhookctl.model import Headers
@@ -125,6 +126,61 @@ def listen(
             "/.well-known/webhookctl/PROVIDER/jwks.json, cert.pem or public.pem.",
         ),
     ] = False,
+    relay: Annotated[
+        str | None,
+        typer.Option(
+            "--relay",
+            metavar="URL",
+            help="Take deliveries from this relay too: they get a public URL there, and wait there while nobody "
+            "listens here. Makes a channel at first use and remembers it.",
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", metavar="NAME", help="Channel on the relay. [default: the project's own]"),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="env:NAME|file:PATH",
+            help="Key of a channel that was made elsewhere. [default: env:WEBHOOKCTL_RELAY_KEY, else remembered]",
+        ),
+    ] = None,
+    takeover: Annotated[
+        bool, typer.Option("--takeover", help="Take the channel over from a client that listens on it now.")
+    ] = False,
+    observe: Annotated[
+        bool,
+        typer.Option(
+            "--observe", help="Look on while another client answers: forwards only with --forward-to."
+        ),
+    ] = False,
+    backlog: Annotated[
+        str | None,
+        typer.Option(
+            "--backlog",
+            metavar="all|none|N",
+            help="Missed deliveries to take: all, none, or the newest N. [default: all; with --observe none]",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency",
+            metavar="N",
+            min=1,
+            max=1000,
+            help="Forward N relayed deliveries at once; above 1 their order is lost. [default: 1]",
+        ),
+    ] = None,
+    tunnel: exposing.Tunnel = None,
+    public_url: exposing.PublicUrl = None,
+    register: exposing.Register = None,
+    register_events: exposing.RegisterEvents = None,
+    register_token: exposing.RegisterToken = None,
+    register_keep: exposing.RegisterKeep = False,
+    backfill: exposing.Backfill = False,
     print_secret: Annotated[
         bool,
         typer.Option("--print-secret", help="Print the secret that deliveries are checked with, and exit."),
@@ -141,7 +197,7 @@ def listen(
     \b
     Examples:
       webhookctl listen --forward-to http://localhost:3000/webhooks
-      webhookctl listen --json --until payment_intent.succeeded --idle-timeout 30 | jq .
+      webhookctl listen --relay https://relay.example.com --json | jq .
 
     Any method and path is taken. Each delivery is on disk before its sender is answered, and is saved as a
     fixture behind the answer.
@@ -185,12 +241,25 @@ def listen(
         ),
         serves_keys=serve_keys,
     )
+    given = RelayOptions(relay, channel, key, takeover, observe, backlog, concurrency)
+    is_timed = timeout is not None or project.config.origin("timeout_s") != "default"
+    public = exposing.ExposeOptions(
+        tunnel, public_url, register, register_events, register_token, register_keep, backfill
+    )
+    plan = replace(
+        plan,
+        expose=exposing.expose_plan(public),
+        relay=None
+        if relay is None and public.is_elsewhere
+        else relay_plan(project, plan, given, is_timed=is_timed, is_forwarding=bool(forward_to)),
+    )
     renderer = _renderer(project, is_json=json, is_plain=plain, verbose=verbose, is_quiet=quiet)
+    renderers = [renderer] if json or quiet or plan.relay is None else [renderer, backlog_renderer()]
     calm_collector()
     try:
-        return run_async(listening.listen(project, plan, [renderer]))
-    except EndpointError as error:
-        if not json:
+        return run_async(listening.listen(project, plan, renderers))
+    except WebhookctlError as error:
+        if not getattr(renderer, "has_begun", False):
             raise
         return _report_behind_stream(error)
 

@@ -73,8 +73,9 @@ To: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--to",
-        metavar="URL",
-        help="Endpoint. Default: this project's running listener, else the `endpoint` setting.",
+        metavar="URL|channel:NAME",
+        help="Endpoint, or a channel of a relay that this project has listened on. Default: this project's running "
+        "listener, else the `endpoint` setting.",
     ),
 ]
 Assignments: TypeAlias = Annotated[

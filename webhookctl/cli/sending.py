@@ -58,7 +58,7 @@ def send_options(
     )
 
 
-def parse_rate(text: str) -> float:
+def parse_rate(text: str, option: str = "--rate") -> float:
     """Requests a second from `10/s`, `10` or `30/m`. Raises UsageError `rate-invalid`."""
     number, _, unit = text.partition("/")
     per_s = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}.get(unit.strip())
@@ -67,7 +67,7 @@ def parse_rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0 < rate < float("inf"):
-        raise UsageError("rate-invalid", f"--rate {text!r} is not a rate", "write 10/s or 30/m")
+        raise UsageError("rate-invalid", f"{option} {text!r} is not a rate", "write 10/s or 30/m")
     return rate
 
 

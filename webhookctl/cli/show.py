@@ -25,13 +25,13 @@ def show(
     """
     from webhookctl.output import envelope
     from webhookctl.wiring.project import open_project
-    from webhookctl.wiring.sources import find_exchange, is_exchange
+    from webhookctl.wiring.sources import find_exchange, held_exchange, is_exchange
 
     if target != "last" and not is_exchange(target):
         from webhookctl.errors import UsageError
 
         raise UsageError("id-invalid", f"{target!r} is no delivery", "give a number such as '#18', or last")
-    exchange = find_exchange(open_project(), target)
+    exchange = (held_exchange if body else find_exchange)(open_project(), target)
     if body:
         envelope.write_bytes(exchange.capture.request.body)
     elif json:

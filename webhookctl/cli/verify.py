@@ -153,7 +153,7 @@ def _given(project: "Project", target: str, headers: "Headers", provider: str | 
     if target == "-" or sources.is_bare_body(target):
         return _Given(Request("POST", "/", headers, options.read_input(target)), provider, None)
     if target == "last" or sources.is_exchange(target):
-        exchange = sources.find_exchange(project, target)
+        exchange = sources.held_exchange(project, target)
         capture = exchange.capture
         detected, at_s = exchange.detection.provider, float(capture.received_at_s)
         request = replace(capture.request, headers=with_headers(capture.request.headers, headers))

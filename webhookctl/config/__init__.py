@@ -3,7 +3,9 @@
 The only room that reads the environment and config files. Must not know the store, schemes or commands.
 """
 
+from webhookctl.config.access import github_access
 from webhookctl.config.document import find_project_root
+from webhookctl.config.folders import relay_data_folder
 from webhookctl.config.merge import load
 from webhookctl.config.secret import every_secret, read_secret, secrets_for, verify_tokens
 from webhookctl.config.settings import Config, Route, SecretSource, Setting, parse_duration, parse_size
@@ -18,11 +20,13 @@ __all__ = [
     "every_secret",
     "find_project_root",
     "forces_color",
+    "github_access",
     "inherited_environment",
     "load",
     "parse_duration",
     "parse_size",
     "read_secret",
+    "relay_data_folder",
     "secrets_for",
     "verify_tokens",
 ]

@@ -133,7 +133,7 @@ def _document_values(document: Document, table: Mapping[str, Any], prefix: str) 
         if name in _SETTINGS:
             kind: Kind = _SETTINGS[name]["kind"]
             yield _Value(
-                name, _checked(kind.check, raw, base, place, name, kind.expected), _shown(raw), place
+                name, _checked(kind, kind.check, raw, base, place, name), _shown_as(kind, raw), place
             )
         elif name in _TABLES:
             if not isinstance(raw, dict):
@@ -180,8 +180,8 @@ def _environment_values(environ: Mapping[str, str], cwd: Path) -> Iterator[_Valu
             continue
         if name in _SETTINGS and name != "route":
             kind: Kind = _SETTINGS[name]["kind"]
-            value = _checked(kind.check_text, text, cwd, variable, name, kind.expected)
-            yield _Value(name, value, _shown(text), f"env {variable}")
+            value = _checked(kind, kind.check_text, text, cwd, variable, name)
+            yield _Value(name, value, _shown_as(kind, text), f"env {variable}")
         else:
             _refuse_near_miss(variable)
 
@@ -197,12 +197,19 @@ def _refuse_near_miss(variable: str) -> None:
 
 
 def _checked(
-    check: Callable[[Any, Path], Any], raw: object, base: Path, place: str, name: str, expected: str
+    kind: Kind, check: Callable[[Any, Path], Any], raw: object, base: Path, place: str, name: str
 ) -> Any:
     try:
         return check(raw, base)
     except ValueError:
-        raise _wrong(place, name, expected, f", not {_shown(raw)!r:.60}") from None
+        raise _wrong(place, name, kind.expected, f", not {_shown_as(kind, raw)!r:.60}") from None
+
+
+def _shown_as(kind: Kind, raw: Any) -> str:
+    """The value as people write it; of a secret its reference alone."""
+    if kind.is_secret and not (isinstance(raw, str) and raw.startswith(("env:", "file:"))):
+        return _HIDDEN
+    return _shown(raw)
 
 
 def _wrong(place: str, name: str, expected: str, found: str) -> UsageError:

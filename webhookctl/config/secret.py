@@ -18,7 +18,7 @@ _LIKE_SECRET = re.compile(r"(?:WEBHOOK|SIGNING|ENDPOINT)\w*(?:SECRET|KEY|TOKEN)"
 _PEM_START = "-----BEGIN "
 
 
-def read_secret(text: str, *, environ: Mapping[str, str], base: Path) -> Secret:
+def read_secret(text: str, *, environ: Mapping[str, str] | None = None, base: Path) -> Secret:
     """The secret that ``env:NAME`` or ``file:PATH`` (relative to `base`) refers to, else `text` itself.
 
     Of a file its first line counts, or the whole of it when it is a PEM key. The origin is the reference,
@@ -26,7 +26,7 @@ def read_secret(text: str, *, environ: Mapping[str, str], base: Path) -> Secret:
     """
     kind, _, name = text.partition(":")
     if kind == "env":
-        value = _clean(environ.get(name, ""))
+        value = _clean((os.environ if environ is None else environ).get(name, ""))
         if not value:
             message = f"the environment variable {name or '(no name)'} is not set or empty"
             raise UsageError("secret-missing", message, f"export {name or 'NAME'}=…")

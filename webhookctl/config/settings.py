@@ -66,6 +66,7 @@ class Kind:
     expected: str
     check: Callable[[Any, Path], Any]
     read: Callable[[str], Any] = str
+    is_secret: bool = False  # only a reference to it may be shown
 
     def check_text(self, text: str, base: Path) -> Any:
         """`check` of what the text of an environment variable means."""
@@ -93,6 +94,13 @@ def _url(value: Any, base: Path) -> str:
 
 def _path(value: Any, base: Path) -> Path:
     return path_from(base, _text(value, base))
+
+
+def _reference(value: Any, base: Path) -> str:
+    """A secret by reference; the path of a file is made absolute."""
+    kind, _, name = _text(value, base).partition(":")
+    _require(kind in ("env", "file") and name != "")
+    return f"file:{path_from(base, name)}" if kind == "file" else str(value)
 
 
 def _list_of(check: Callable[[Any, Path], Any]) -> Callable[[Any, Path], Any]:
@@ -126,12 +134,6 @@ def _handshake(value: Any, _: Path) -> str:
     return str(value)
 
 
-def _reference(value: Any, base: Path) -> str:
-    kind, _, name = _text(value, base).partition(":")
-    _require(kind in ("env", "file") and name != "")
-    return f"{kind}:{name}" if kind == "env" else f"file:{path_from(base, name)}"
-
-
 def _measure(parse: Callable[[Any], Any]) -> Callable[[Any, Path], Any]:
     def check_measure(value: Any, _: Path) -> Any:
         try:
@@ -153,6 +155,11 @@ def _read_boolean(text: str) -> bool:
     return lower in ("1", "true", "yes", "on")
 
 
+def _read_relay_key(text: str) -> str:
+    """The variable may hold the key itself; the setting is where it is."""
+    return text if text.startswith(("env:", "file:")) else "env:WEBHOOKCTL_RELAY_KEY"
+
+
 def _read_list(text: str) -> list[str]:
     return [element.strip() for element in text.split(",") if element.strip()]
 
@@ -164,9 +171,11 @@ _TEXTS = Kind("a list of texts", _list_of(_text), _read_list)
 _PATHS = Kind("a list of paths", _list_of(_path), _read_list)
 _PORT = Kind("a port from 0 to 65535", _number(0, 65535), int)
 _COUNT = Kind("a whole number, 0 or more", _number(0, 2**63 - 1), int)
+_COUNT_FROM_1 = Kind("a whole number from 1 to 1000", _number(1, 1_000), int)
 _BOOLEAN = Kind("true or false", _boolean, _read_boolean)
 _SECONDS = Kind("seconds, or a duration like 30s", _measure(parse_duration))
 _BYTES = Kind("a size like 32MiB", _measure(parse_size))
+_RELAY_KEY = Kind("env:NAME or file:PATH", _reference, _read_relay_key, is_secret=True)
 _ACKNOWLEDGEMENT = Kind('"response" or "early"', _acknowledgement)
 _HANDSHAKE = Kind('"auto", "app" or "off"', _handshake)
 _REFERENCE = Kind("env:NAME or file:PATH", _reference)
@@ -262,6 +271,16 @@ class Config:
         metadata=_known(_PATHS, [], "files of signing schemes of your own (TOML)")
     )
     route: tuple[Route, ...] = field(metadata=_known(_ROUTES, [], "deliveries that are forwarded elsewhere"))
+    relay: str | None = field(
+        metadata=_known(_TEXT, None, "the relay that gives listen a public URL: https://relay.example.com")
+    )
+    channel: str | None = field(metadata=_known(_TEXT, None, "the channel on the relay, by its name"))
+    relay_key: str | None = field(
+        metadata=_known(_RELAY_KEY, None, "where the channel's key is; none: remembered in .webhookctl/")
+    )
+    relay_concurrency: int = field(
+        metadata=_known(_COUNT_FROM_1, 1, "relayed deliveries forwarded at once; above 1 their order is lost")
+    )
     headers: tuple[tuple[str, str], ...] = ()
     secrets: tuple[SecretSource, ...] = ()
     root: Path

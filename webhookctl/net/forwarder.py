@@ -10,203 +10,18 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter
 
-import httptools
-
-from webhookctl.model import Attempt, Endpoint, Failure, FailureKind, Headers, Request, Response
+from webhookctl.model import Attempt, Endpoint, Failure, FailureKind, Headers, LargeBody, Request, Response
 from webhookctl.net import wire
+from webhookctl.net.outgoing import ExchangeError, Outgoing
 
-_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
-MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _IDLE_S = (
     4.0  # common app servers close idle connections after 5 s (node, uvicorn): never re-use one that old
 )
-_LENGTH = frozenset({b"content-length", b"transfer-encoding"})
 _ERROR_NUMBER = re.compile(r"\[Errno (\d+)\]")
 _LONG_S = 86_400.0  # a connection attempt that nobody limits: the system gives up long before
 _MAX_IDLE = 128  # idle connections kept per endpoint
-
-
-class _ExchangeError(Exception):
-    """A response that did not come: the failure, and whether not one byte of an answer had arrived."""
-
-    def __init__(self, kind: FailureKind, message: str, *, is_untouched: bool = False) -> None:
-        super().__init__(message)
-        self.failure = Failure(kind, message)
-        self.is_untouched = is_untouched
-
-
-class _Connection(asyncio.Protocol):
-    """One connection to an endpoint; carries one request at a time."""
-
-    __slots__ = (
-        "_body",
-        "_future",
-        "_headers",
-        "_is_head",
-        "_is_in_head",
-        "_loop",
-        "_needs_eof",
-        "_parser",
-        "_reason",
-        "_size",
-        "idle_since_s",
-        "is_reusable",
-        "received_any",
-        "transport",
-    )
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._parser = httptools.HttpResponseParser(self)
-        self._future: asyncio.Future[Response] | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: bytes | bytearray = b""
-        self._size = 0  # on the wire, of all that came for one request
-        self._reason = b""
-        self._is_head = False
-        self._is_in_head = True
-        self._needs_eof = False
-        self.is_reusable = True
-        self.received_any = False
-        self.idle_since_s = 0.0
-        self.transport: asyncio.Transport
-
-    # sending the request
-
-    def exchange(self, data: bytes, *, is_head: bool) -> "asyncio.Future[Response]":
-        self._future = self._loop.create_future()
-        self._is_head = is_head
-        self._size = 0
-        self.received_any = False
-        self.transport.write(data)
-        return self._future
-
-    def abandon(self) -> None:
-        """The caller waits no longer: whatever still comes belongs to nobody."""
-        self._future = None
-        self.is_reusable = False
-        self.transport.abort()
-
-    # receiving the response
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio's class
-
-    def data_received(self, data: bytes) -> None:
-        if self._future is None:
-            # Bytes nobody asked for: the stream is out of step, never re-use it.
-            self.is_reusable = False
-            self.transport.abort()
-            return
-        self.received_any = True
-        self._size += len(data)
-        if self._size > MAX_RESPONSE_BYTES:
-            self._fail(FailureKind.PROTOCOL, f"its response is larger than {MAX_RESPONSE_BYTES:,} bytes")
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(FailureKind.PROTOCOL, "it switched protocols (101) unasked")
-        except httptools.HttpParserError as error:
-            self._fail(FailureKind.PROTOCOL, f"it did not answer in HTTP ({error})")
-        if self._future is not None:
-            self._acknowledge()
-
-    def _acknowledge(self) -> None:
-        """Acknowledge a part of a response at once.
-
-        Apps that write head and body apart (Python's http.server) hold the body back until then, and the system
-        would let them wait 40 ms for it (delayed ACK meets Nagle).
-        """
-        connected = self.transport.get_extra_info("socket")
-        if connected is not None and _QUICK_ACK is not None:
-            with suppress(OSError):
-                connected.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-
-    def on_message_begin(self) -> None:
-        if self._future is None:
-            self.is_reusable = False  # a second response to one request: out of step
-        self._headers = []
-        self._body = b""
-        self._reason = b""
-        self._is_in_head = True
-        self._needs_eof = False
-
-    def on_status(self, reason: bytes) -> None:
-        self._reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_in_head:  # trailers never join the headers: RFC 9110 §6.5.1
-            self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._is_in_head = False
-        status = self._parser.get_status_code()
-        is_framed = False
-        for name, _ in self._headers:
-            if name.lower() in _LENGTH:
-                is_framed = True
-        self._needs_eof = not is_framed and status >= 200 and status not in (204, 304) and not self._is_head
-        if self._is_head and status >= 200:
-            # The parser cannot be told that no body follows: take the head and give the connection up.
-            self.is_reusable = False
-            self._complete()
-
-    def on_body(self, data: bytes) -> None:
-        body = self._body
-        if not body:
-            self._body = data
-        elif isinstance(body, bytearray):
-            body += data
-        else:
-            self._body = bytearray(body) + data
-
-    def on_message_complete(self) -> None:
-        if self._parser.get_status_code() < 200 or self._needs_eof:
-            return
-        if not self._parser.should_keep_alive():
-            self.is_reusable = False
-        self._complete()
-
-    def eof_received(self) -> None:
-        self.is_reusable = False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_reusable = False
-        if self._future is None:
-            return
-        if self._needs_eof and exc is None:
-            self._complete()
-        elif not self.received_any:
-            self._fail(FailureKind.CLOSED, "it closed the connection without an answer", is_untouched=True)
-        else:
-            self._fail(FailureKind.CLOSED, "it closed the connection in the middle of its response")
-
-    # done
-
-    def _complete(self) -> None:
-        future, self._future = self._future, None
-        if future is None or future.done():
-            return
-        body = self._body
-        future.set_result(
-            Response(
-                self._parser.get_status_code(),
-                self._reason.decode("latin-1"),
-                tuple(self._headers),
-                body if isinstance(body, bytes) else bytes(body),
-            )
-        )
-
-    def _fail(self, kind: FailureKind, message: str, *, is_untouched: bool = False) -> None:
-        future, self._future = self._future, None
-        self.is_reusable = False
-        if future is not None and not future.done():
-            future.set_exception(_ExchangeError(kind, message, is_untouched=is_untouched))
-        self.transport.abort()
 
 
 class Forwarder:
@@ -218,7 +33,7 @@ class Forwarder:
     def __init__(self, *, tls: ssl.SSLContext | None, now_s: Callable[[], float]) -> None:
         self._tls = tls
         self._now_s = now_s
-        self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
+        self._idle: dict[tuple[str, int, bool], list[Outgoing]] = {}
 
     async def send(
         self,
@@ -228,20 +43,24 @@ class Forwarder:
         timeout_s: float | None,
         added: Headers = (),
         keep_host: bool = False,
+        large_body: LargeBody | None = None,
     ) -> Attempt:
         """One attempt: connect (or re-use a connection), write, read the whole response. Never raises for the peer.
 
-        `timeout_s` covers all of it; None waits for ever. Raises UsageError when the request cannot be written.
+        `timeout_s` covers all of it; None waits for ever. A `large_body` is sent from its file, in place of the
+        request's own. Raises UsageError when the request cannot be written.
         """
         host = endpoint.authority.encode("latin-1")
-        data = wire.request_bytes(request, host=host, added=added, keep_host=keep_host)
+        size = large_body.size if large_body else None
+        data = wire.request_bytes(request, host=host, added=added, keep_host=keep_host, body_bytes=size)
         url = endpoint.origin + request.target
         started_at_s, start = self._now_s(), perf_counter()
         response: Response | None = None
         failure: Failure | None = None
         try:
-            response = await self._exchange(endpoint, data, request.method == "HEAD", timeout_s)
-        except _ExchangeError as broken:
+            is_head, path = request.method == "HEAD", large_body.path if large_body else ""
+            response = await self._exchange(endpoint, data, is_head, _Limit(timeout_s), path)
+        except ExchangeError as broken:
             failure = broken.failure
         latency_ms = (perf_counter() - start) * 1000.0
         return Attempt(url, started_at_s, latency_ms, response, failure)
@@ -250,7 +69,7 @@ class Forwarder:
         """Whether a connection can be made now: None, or why not. Nothing is sent."""
         try:
             connection = await self._connect(endpoint, _Limit(timeout_s))
-        except _ExchangeError as broken:
+        except ExchangeError as broken:
             return broken.failure
         connection.is_reusable = False
         connection.transport.abort()
@@ -264,28 +83,35 @@ class Forwarder:
         self._idle.clear()
 
     async def _exchange(
-        self, endpoint: Endpoint, data: bytes, is_head: bool, timeout_s: float | None
+        self, endpoint: Endpoint, data: bytes, is_head: bool, limit: "_Limit", path: str
     ) -> Response:
-        limit = _Limit(timeout_s)
-        connection = self._take_idle(endpoint)
+        connection = self._take_idle(endpoint) if not path else None
         if connection is not None:
             try:
                 return await self._exchange_on(connection, endpoint, data, is_head, limit)
-            except _ExchangeError as broken:
+            except ExchangeError as broken:
                 if not broken.is_untouched:
                     raise
                 # The app closed an idle connection just as we wrote: it has not begun to answer, so
                 # try once on a fresh connection, as every keep-alive client has to.
         connection = await self._connect(endpoint, limit)
-        return await self._exchange_on(connection, endpoint, data, is_head, limit)
+        return await self._exchange_on(connection, endpoint, data, is_head, limit, path)
 
     async def _exchange_on(
-        self, connection: _Connection, endpoint: Endpoint, data: bytes, is_head: bool, limit: "_Limit"
+        self,
+        connection: Outgoing,
+        endpoint: Endpoint,
+        data: bytes,
+        is_head: bool,
+        limit: "_Limit",
+        path: str = "",
     ) -> Response:
         future = connection.exchange(data, is_head=is_head)
+        loop = asyncio.get_running_loop()
+        body = loop.create_task(connection.write_file(path), name="large body") if path else None
         timer = None
         if limit.timeout_s is not None:
-            timer = asyncio.get_running_loop().call_later(limit.left_s(), _expire, future, limit.timeout_s)
+            timer = loop.call_later(limit.left_s(), _expire, future, limit.timeout_s)
         try:
             response = await future
         except BaseException:
@@ -294,10 +120,13 @@ class Forwarder:
         finally:
             if timer is not None:
                 timer.cancel()
+            if body is not None and not body.done():
+                connection.is_reusable = False  # the app did not want all of it
+                body.cancel()
         self._put_back(endpoint, connection)
         return response
 
-    def _take_idle(self, endpoint: Endpoint) -> _Connection | None:
+    def _take_idle(self, endpoint: Endpoint) -> Outgoing | None:
         connections = self._idle.get((endpoint.host, endpoint.port, endpoint.is_tls))
         now = perf_counter()
         while connections:
@@ -311,7 +140,7 @@ class Forwarder:
             connection.transport.abort()
         return None
 
-    def _put_back(self, endpoint: Endpoint, connection: _Connection) -> None:
+    def _put_back(self, endpoint: Endpoint, connection: Outgoing) -> None:
         connections = self._idle.setdefault((endpoint.host, endpoint.port, endpoint.is_tls), [])
         # An app that answered before it took the whole request has not read the rest of it.
         is_taken = connection.transport.get_write_buffer_size() == 0
@@ -321,20 +150,20 @@ class Forwarder:
         else:
             connection.transport.abort()
 
-    async def _connect(self, endpoint: Endpoint, limit: "_Limit") -> _Connection:
+    async def _connect(self, endpoint: Endpoint, limit: "_Limit") -> Outgoing:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(limit.left_s()):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(loop),
+                    lambda: Outgoing(loop),
                     endpoint.host,
                     endpoint.port,
                     ssl=(self._tls or True) if endpoint.is_tls else None,
                 )
         except TimeoutError as error:
-            raise _ExchangeError(FailureKind.TIMEOUT, f"no connection{limit}") from error
+            raise ExchangeError(FailureKind.TIMEOUT, f"no connection{limit}") from error
         except OSError as error:
-            raise _ExchangeError(*_why_not_connected(error, endpoint)) from error
+            raise ExchangeError(*_why_not_connected(error, endpoint)) from error
         return connection
 
 
@@ -375,7 +204,7 @@ def _why_not_connected(error: OSError, endpoint: Endpoint) -> tuple[FailureKind,
 
 def _expire(future: "asyncio.Future[Response]", timeout_s: float) -> None:
     if not future.done():
-        future.set_exception(_ExchangeError(FailureKind.TIMEOUT, f"no answer within {timeout_s:g} s"))
+        future.set_exception(ExchangeError(FailureKind.TIMEOUT, f"no answer within {timeout_s:g} s"))
 
 
 def tls_context(*, insecure: bool, ca_file: str | None) -> ssl.SSLContext:

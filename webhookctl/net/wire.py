@@ -73,16 +73,25 @@ def _request_line(request: Request) -> bytes:
     return method + b" " + target + b" HTTP/1.1"
 
 
-def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_host: bool = False) -> bytes:
+def request_bytes(
+    request: Request,
+    *,
+    host: bytes,
+    added: Headers = (),
+    keep_host: bool = False,
+    body_bytes: int | None = None,
+) -> bytes:
     """The head of `request` for an endpoint at `host`, its body appended: what goes to the socket.
 
     Kept exactly: method, target, header order, case, duplicates, bytes. Hop-by-hop fields are dropped, Host names
     the endpoint (in its old place; kept when `keep_host`), the framing is made anew: Content-Length in the place
     of the old Content-Length or Transfer-Encoding; none for a bodyless request that had none. Each of `added`
-    takes the place of the request's field of that name, or comes last.
+    takes the place of the request's field of that name, or comes last. `body_bytes`: so long is the body that will
+    follow, the request holds none.
     Raises UsageError `method-invalid`, `target-invalid` or `header-invalid`.
     """
     headers, body = request.headers, request.body
+    size = len(body) if body_bytes is None else body_bytes
     lowers = _folded(headers)
     if added:
         added_lowers = _folded(added)
@@ -106,11 +115,11 @@ def request_bytes(request: Request, *, host: bytes, added: Headers = (), keep_ho
         elif not has_length and (lower == b"content-length" or lower == b"transfer-encoding"):
             has_length = True
             shown = name if lower == b"content-length" else b"Content-Length"
-            head.append(b"%b: %d" % (shown, len(body)))
+            head.append(b"%b: %d" % (shown, size))
     if not has_host:
         head.insert(1, b"Host: " + host)
-    if body and not has_length:
-        head.append(b"Content-Length: %d" % len(body))
+    if size and not has_length:
+        head.append(b"Content-Length: %d" % size)
     lines = len(head) + 1
     head.append(b"\r\n")
     joined = b"\r\n".join(head)

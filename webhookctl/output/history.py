@@ -69,6 +69,11 @@ def exchange_lines(exchange: Exchange) -> list[Segments]:
         ],
         list(words.verdict(exchange.verdict)),
     ]
+    if capture.relayed:
+        sent = f", sent {capture.relayed.attempt} times" if capture.relayed.attempt > 1 else ""
+        lines.append([("dim", f"through the relay as {safe_line(capture.relayed.delivery_id)}{sent}")])
+    if capture.url:
+        lines.append([("dim", f"called at {safe_line(capture.url)}")])
     if detection.delivery_id:
         lines.append([("dim", f"delivery id {safe_line(detection.delivery_id)}")])
     if exchange.duplicate_of:
@@ -80,6 +85,9 @@ def exchange_lines(exchange: Exchange) -> list[Segments]:
     lines += _headers(request.headers)
     if request.body:
         lines += [[("plain", "")], *body_lines(request, None)]
+    if capture.large_body:
+        size = f"{words.size(capture.large_body.size)}, SHA-256 {safe_line(capture.large_body.sha256)}"
+        lines += [[("plain", "")], [("warn", f"(body not kept: too large to be held; {size})")]]
     for attempt in exchange.attempts:
         lines.append([("plain", "")])
         lines.append(

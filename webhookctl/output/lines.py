@@ -19,6 +19,7 @@ from webhookctl.model import Attempt, Verdict
 from webhookctl.output import words
 from webhookctl.output.advice import advice
 from webhookctl.output.painter import Segments, text_of
+from webhookctl.output.relaying import place_lines
 
 _WIDE, _NARROW = 108, 60
 _RESPONSE_LINES = 3
@@ -36,6 +37,11 @@ def arrival(
     tail: list[tuple[str, str]] = []
     if event.duplicate_of is not None:
         tail.append(("warn", f"  dup of #{event.duplicate_of}"))
+    relayed = event.capture.relayed
+    if relayed is not None and relayed.attempt > 1:
+        tail.append(("warn", f"  sent {relayed.attempt} times"))
+    elif relayed is not None:
+        tail.append(("dim", "  relay"))
     if event.is_ignored:
         tail.append(("dim", "  left out by --events"))
     tail.append(("id", f"  #{event.id}"))
@@ -45,7 +51,7 @@ def arrival(
         ("provider", f"{provider}  "),
         ("event", f"{name}  "),
     ]
-    middle = [("plain", f"{path}  "), ("dim", f"{words.size(len(request.body))}  ")]
+    middle = [("plain", f"{path}  "), ("dim", f"{words.size(event.capture.body_bytes)}  ")]
     if width is None:
         return [*head, *middle, *judged, *tail]
     if width < _NARROW:
@@ -70,15 +76,25 @@ def _fit(segments: Segments, room: int) -> list[tuple[str, str]]:
     return fitted
 
 
-def result(event: ResponseReceived, *, at_s: float, limit_s: float | None, is_plain: bool) -> Segments:
-    """`14:02:11.241 ← 200 ok  37 ms  #17`."""
+def result(
+    event: ResponseReceived,
+    *,
+    at_s: float,
+    limit_s: float | None,
+    is_plain: bool,
+    relayed_at_s: float | None = None,
+) -> Segments:
+    """`14:02:11.241 ← 200 ok  37 ms  #17`; of a delivery that the relay took in at `relayed_at_s` since when."""
     head = [("dim", f"{words.clock(at_s)}  "), ("notice", "<- " if is_plain else "← ")]
     aside = [] if event.is_answer else [("dim", f"  {safe_line(event.attempt.url)}" if event.attempt else "")]
+    if relayed_at_s is not None and at_s >= relayed_at_s:
+        aside.append(("dim", f"  {words.latency((at_s - relayed_at_s) * 1_000)} after the relay had it"))
     if event.attempt is None:
         return [
             *head,
             ("ok", f"{event.status} accepted"),
             ("dim", "  recorded, forwarded nowhere"),
+            *aside,
             ("id", f"  #{event.id}"),
         ]
     return [*head, *words.outcome(event.attempt, limit_s), *aside, ("id", f"  #{event.id}")]
@@ -148,6 +164,8 @@ def target(event: TargetChanged) -> Segments:
 def banner(event: Ready, *, shown_fixtures: str | None) -> list[Segments]:
     """What a person needs to know at the start: URL, targets and their health, fixtures, secrets, a first command."""
     lines: list[Segments] = [[("strong", f"webhookctl {__version__}")]]
+    if event.place is not None:
+        lines += place_lines(event.place)
     if not event.targets:
         lines.append(
             [("dim", "  forwards to  "), ("plain", "nothing (records and answers 202; see --forward-to)")]
@@ -189,5 +207,6 @@ def summary(event: Stopped) -> Segments:
     parts += [f"{event.verified} signatures ok"]
     parts += [f"{event.refused_signatures} bad"] if event.refused_signatures else []
     parts += [f"{event.saved} saved as fixtures"]
+    parts += [f"{event.left_at_relay:,} wait at the relay for the next run"] if event.left_at_relay else []
     parts += [f"{event.unfinished} recorded but not finished (webhookctl log)"] if event.unfinished else []
     return [("strong", f"Stopped ({event.reason}): "), ("plain", ", ".join(parts))]

@@ -6,11 +6,13 @@ Must not know how events come about; a failure here is the caller's to detach.
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
+from typing import TypeVar
 
 from webhookctl import formats
 from webhookctl.events import (
     ErrorOccurred,
     Event,
+    ExposureEvent,
     FixtureSaved,
     HandshakeAnswered,
     Ready,
@@ -23,7 +25,9 @@ from webhookctl.events import (
 )
 from webhookctl.model import Request, Response, Verdict, header_value
 from webhookctl.output import lines
-from webhookctl.output.painter import Painter
+from webhookctl.output.exposing import exposure_lines
+from webhookctl.output.painter import Painter, Segments
+from webhookctl.output.relaying import RelayLines
 
 _PREVIEW_LINES = 12
 _PREVIEW_BYTES = 16 * 1024
@@ -31,6 +35,9 @@ _LAID_OUT_BYTES = 256 * 1024
 _BUSY_PER_S = 10  # above this many a second only lines are shown: nobody can read more
 _REMEMBERED = 2_000
 _FIRST_HEADERS = ("signature", "content-type", "webhook", "event", "delivery", "topic", "timestamp")
+
+
+_Known = TypeVar("_Known")
 
 
 class Level(IntEnum):
@@ -62,6 +69,8 @@ class LineRenderer:
         self._shown_path = shown_path
         self._arrived: RequestReceived | None = None
         self._verdicts: dict[int, Verdict] = {}
+        self._relayed_at: dict[int, float] = {}
+        self._relay_lines = RelayLines()
         self._recent: deque[float] = deque(maxlen=_BUSY_PER_S + 1)
 
     def __call__(self, event: Event) -> None:
@@ -80,9 +89,9 @@ class LineRenderer:
         arrived, self._arrived = self._arrived, None
         if arrived is None:
             return
-        self._verdicts[event.id] = event.verdict
-        if len(self._verdicts) > _REMEMBERED:
-            del self._verdicts[next(iter(self._verdicts))]
+        _remember(self._verdicts, event.id, event.verdict)
+        if arrived.capture.relayed is not None:
+            _remember(self._relayed_at, event.id, arrived.capture.received_at_s)
         if self._level is Level.QUIET and not event.verdict.is_bad:
             return
         is_plain = not self._painter.is_live
@@ -118,8 +127,14 @@ class LineRenderer:
         if self._level is Level.QUIET and not is_failed:
             return
         limit_s = self._limit_s(event.detection.provider)
-        is_plain = not self._painter.is_live
-        self._painter.line(lines.result(event, at_s=self._now_s(), limit_s=limit_s, is_plain=is_plain))
+        shown = lines.result(
+            event,
+            at_s=self._now_s(),
+            limit_s=limit_s,
+            is_plain=not self._painter.is_live,
+            relayed_at_s=self._relayed_at.pop(event.id, None),
+        )
+        self._painter.line(shown)
         if attempt is None:
             return
         if self._level >= Level.HEADERS and attempt.response is not None:
@@ -160,6 +175,22 @@ class LineRenderer:
             self._painter.line(lines.stopping(event))
         elif isinstance(event, Stopped):
             self._painter.line(lines.summary(event))
+        elif self._level is not Level.QUIET:
+            for line in self._public_lines(event):
+                self._painter.line(line)
+
+    def _public_lines(self, event: Event) -> list[Segments]:
+        """What is told about the public URL: the relay, a tunnel program, the webhook at the provider."""
+        if isinstance(event, ExposureEvent):
+            return exposure_lines(event)
+        relay_line = self._relay_lines(event, is_verbose=self._level >= Level.HEADERS)
+        return [] if relay_line is None else [relay_line]
+
+
+def _remember(known: dict[int, _Known], exchange_id: int, value: _Known) -> None:
+    known[exchange_id] = value
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
 
 
 def body_lines(message: Request | Response, max_lines: int | None) -> list[tuple[tuple[str, str], ...]]:

@@ -10,9 +10,18 @@ from typing import IO
 from webhookctl.events import (
     ErrorOccurred,
     Event,
+    ExposureEvent,
     FixtureSaved,
     HandshakeAnswered,
+    Place,
     Ready,
+    RelayConnected,
+    RelayDisconnected,
+    RelayDraining,
+    RelayEvent,
+    RelayHeld,
+    RelayKnown,
+    RelaySkipped,
     RequestReceived,
     ResponseReceived,
     Stopped,
@@ -21,6 +30,7 @@ from webhookctl.events import (
     VerdictGiven,
 )
 from webhookctl.output import record
+from webhookctl.output.exposing import exposure_record
 from webhookctl.output.record import Record
 
 VERSION = 1
@@ -34,6 +44,11 @@ class NdjsonRenderer:
         self._stream = stream
         self._now_s = now_s
         self._seq = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a line was written."""
+        return self._seq > 0
 
     def __call__(self, event: Event) -> None:
         self._seq += 1
@@ -66,7 +81,39 @@ def _shape(event: Event) -> tuple[str, int | None, Record]:
         return "stopping", None, {"waiting": event.waiting}
     if isinstance(event, Ready):
         return "ready", None, _ready(event)
-    return "stopped", None, _stopped(event)
+    if isinstance(event, Stopped):
+        return "stopped", None, _stopped(event)
+    if isinstance(event, ExposureEvent):
+        kind, fields = exposure_record(event)
+        return kind, None, fields
+    return _relay_shape(event)
+
+
+def _relay_shape(event: RelayEvent) -> tuple[str, None, Record]:
+    match event:
+        case RelayConnected():
+            return "relay.connected", None, {**_place(event.place), "missed": event.missed}
+        case RelayDisconnected():
+            return (
+                "relay.disconnected",
+                None,
+                {"reason": event.reason, "retry_in_s": round(event.retry_in_s, 3)},
+            )
+        case RelayDraining():
+            fields: Record = {"done": event.done, "total": event.total, "per_s": round(event.per_s, 1)}
+            return "relay.draining", None, fields
+        case RelaySkipped():
+            fields = {"first": event.first, "last": event.last, "count": event.count, "reason": event.reason}
+            return "relay.skipped", None, fields
+        case RelayHeld():
+            return "relay.held", None, {"reason": event.reason, "waiting": event.waiting}
+        case RelayKnown():
+            fields = {"number": event.seq, "delivery_id": event.delivery_id, "attempt": event.attempt}
+            return "relay.known", None, fields
+
+
+def _place(place: Place) -> Record:
+    return {"url": place.url, "channel": place.channel, "policy": place.policy, "note": place.note}
 
 
 def _ready(event: Ready) -> Record:
@@ -76,6 +123,7 @@ def _ready(event: Ready) -> Record:
         "fixtures": event.fixtures,
         "history": event.history,
         "providers": [{"provider": provider, "secret": origin} for provider, origin in event.providers],
+        "relay": None if event.place is None else _place(event.place),
     }
 
 
@@ -85,6 +133,7 @@ def _request(event: RequestReceived) -> Record:
         "received_at": record.timestamp(capture.received_at_s),
         "peer": capture.peer,
         **record.request(capture.request),
+        **record.way(capture),
         **record.detection(event.detection),
         "duplicate_of": event.duplicate_of,
         "ignored": event.is_ignored,
@@ -126,4 +175,5 @@ def _stopped(event: Stopped) -> Record:
         "signatures_bad": event.refused_signatures,
         "saved": event.saved,
         "unfinished": event.unfinished,
+        "left_at_relay": event.left_at_relay,
     }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeAlias
 
-from webhookctl.model import Attempt, Detection, Exchange, Headers, Request, Response, Verdict
+from webhookctl.model import Attempt, Capture, Detection, Exchange, Headers, Request, Response, Verdict
 
 Record: TypeAlias = dict[str, object]
 
@@ -44,6 +44,18 @@ def request(value: Request) -> Record:
         "target": value.target,
         "headers": headers(value.headers),
         **body(value.body),
+    }
+
+
+def way(value: Capture) -> Record:
+    """How a delivery came here: `public_url` and `relay` (null without one), and what is known of a body not held."""
+    relayed, large = value.relayed, value.large_body
+    return {
+        "public_url": value.url or None,
+        "relay": None
+        if relayed is None
+        else {"delivery_id": relayed.delivery_id, "attempt": relayed.attempt},
+        "large_body": None if large is None else {"bytes": large.size, "sha256": large.sha256},
     }
 
 
@@ -109,6 +121,7 @@ def exchange(value: Exchange, *, has_response: bool = True) -> Record:
         "http_version": value.capture.http_version,
         "is_tls": value.capture.is_tls,
         **request(value.capture.request),
+        **way(value.capture),
         **detection(value.detection),
         **verdict(value.verdict),
         "duplicate_of": value.duplicate_of,

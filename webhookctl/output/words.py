@@ -40,9 +40,9 @@ def size(count: int) -> str:
     return f"{count / 1_000_000:.1f} MB"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 fixture`, `2 fixtures`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, one: str = "", many: str = "s") -> str:
+    """`1 fixture`, `2 fixtures`; `one` and `many` are the noun's endings."""
+    return f"{count:,} {noun}{one if count == 1 else many}"
 
 
 def latency(milliseconds: float) -> str:

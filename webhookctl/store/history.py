@@ -24,6 +24,7 @@ class History:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._columns = rows.EXCHANGE_COLUMNS
 
     def __enter__(self) -> Self:
         if self._path.exists():
@@ -31,7 +32,7 @@ class History:
                 database = sqlite3.connect(
                     f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0
                 )
-                check_version(database)
+                self._columns = rows.exchange_columns(check_version(database))
                 # A listener that is just starting has made the file and not the tables yet.
                 if database.execute(
                     "SELECT 1 FROM sqlite_master WHERE name = 'attempt_by_exchange'"
@@ -81,7 +82,7 @@ class History:
             closing(database.cursor()) as found,
             closing(database.cursor()) as tries,
         ):
-            found.execute(f"SELECT id, {rows.EXCHANGE_COLUMNS} FROM exchange {tail}", parameters)  # noqa: S608  (constants)
+            found.execute(f"SELECT id, {self._columns} FROM exchange {tail}", parameters)  # noqa: S608  (constants)
             for row in found:
                 tries.execute(
                     f"SELECT {rows.ATTEMPT_COLUMNS} FROM attempt WHERE exchange_id = ? ORDER BY id",  # noqa: S608  (constants)
@@ -90,10 +91,12 @@ class History:
                 yield rows.exchange(row, tuple(rows.attempt(attempt) for attempt in tries))
 
 
-def check_version(database: sqlite3.Connection) -> None:
+def check_version(database: sqlite3.Connection) -> int:
+    """The schema of the file, 0 when it has none yet. Raises DatabaseError when it is newer than ours."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > rows.VERSION:
         raise sqlite3.DatabaseError(f"it was written by a newer webhookctl (schema {version})")
+    return int(version)
 
 
 def unusable(path: Path, error: Exception | str) -> UsageError:

@@ -13,15 +13,26 @@ from webhookctl.model import (
     Failure,
     FailureKind,
     Headers,
+    LargeBody,
+    Relayed,
     Request,
     Response,
     Verdict,
     VerdictKind,
 )
 
-VERSION = 1
+VERSION = 2
+# What version 2 brought to the exchanges; a row of version 1 has the default.
+_SINCE_2 = {
+    "url": "TEXT NOT NULL DEFAULT ''",
+    "relay_delivery_id": "TEXT",
+    "relay_attempt": "INTEGER",
+    "large_body_bytes": "INTEGER",
+    "large_body_sha256": "TEXT",
+}
+MIGRATION = "".join(f"ALTER TABLE exchange ADD COLUMN {name} {kind};\n" for name, kind in _SINCE_2.items())
 # Bodies come last: SQLite reads a row's columns from the front, and long ones from pages of their own.
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS exchange (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   received_at_s REAL NOT NULL,
@@ -38,6 +49,7 @@ CREATE TABLE IF NOT EXISTS exchange (
   scheme TEXT,
   reason TEXT NOT NULL,
   duplicate_of INTEGER,
+  {"".join(f"{name} {kind}, " for name, kind in _SINCE_2.items())}
   headers BLOB NOT NULL,
   body BLOB NOT NULL
 );
@@ -56,10 +68,11 @@ CREATE TABLE IF NOT EXISTS attempt (
 );
 CREATE INDEX IF NOT EXISTS attempt_by_exchange ON attempt (exchange_id);
 """
-EXCHANGE_COLUMNS = (
+_EXCHANGE_COLUMNS_1 = (
     "received_at_s, peer, is_tls, http_version, method, target, provider, event, delivery_id, "
     "detected_by, verdict, scheme, reason, duplicate_of, headers, body"
 )
+EXCHANGE_COLUMNS = ", ".join([_EXCHANGE_COLUMNS_1, *_SINCE_2])
 ATTEMPT_COLUMNS = (
     "exchange_id, url, started_at_s, latency_ms, failure, failure_message, "
     "status, response_reason, response_headers, response_body"
@@ -67,6 +80,15 @@ ATTEMPT_COLUMNS = (
 EXCHANGE = ("exchange", EXCHANGE_COLUMNS)
 ATTEMPT = ("attempt", ATTEMPT_COLUMNS)
 Row = tuple[object, ...]
+
+
+def exchange_columns(version: int) -> str:
+    """The columns of `EXCHANGE` in a file of schema `version`, for a SELECT: what it lacks reads as its default."""
+    if version >= 2:
+        return EXCHANGE_COLUMNS
+    return ", ".join(
+        [_EXCHANGE_COLUMNS_1, *("''" if "DEFAULT" in kind else "NULL" for kind in _SINCE_2.values())]
+    )
 
 
 @cache  # few: the writer asks for powers of two only
@@ -93,7 +115,7 @@ def decode_headers(data: bytes) -> Headers:
 
 def exchange_row(capture: Capture, detection: Detection, verdict: Verdict, duplicate_of: int | None) -> Row:
     """A delivery as a row of `EXCHANGE`."""
-    request = capture.request
+    request, relayed, large = capture.request, capture.relayed, capture.large_body
     return (
         capture.received_at_s,
         capture.peer,
@@ -111,13 +133,19 @@ def exchange_row(capture: Capture, detection: Detection, verdict: Verdict, dupli
         duplicate_of,
         encode_headers(request.headers),
         request.body,
+        storable(capture.url),
+        storable(relayed.delivery_id) if relayed else None,
+        relayed.attempt if relayed else None,
+        large.size if large else None,
+        large.sha256 if large else None,
     )
 
 
 def exchange(row: Row, attempts: tuple[Attempt, ...]) -> Exchange:
     """The exchange in a row of `id` and the columns of `EXCHANGE`. Raises ValueError on one that nobody wrote."""
     exchange_id, at, peer, tls, version, method, target, provider, event, delivery_id = row[:10]
-    detected_by, verdict, scheme, reason, duplicate_of, headers, body = row[10:]
+    detected_by, verdict, scheme, reason, duplicate_of, headers, body = row[10:17]
+    url, relay_delivery_id, relay_attempt, large_bytes, large_sha256 = row[17:]
     return Exchange(
         id=_int(exchange_id),
         capture=Capture(
@@ -126,6 +154,11 @@ def exchange(row: Row, attempts: tuple[Attempt, ...]) -> Exchange:
             peer=str(peer),
             is_tls=bool(tls),
             http_version=str(version),
+            url=str(url),
+            relayed=None
+            if relay_delivery_id is None
+            else Relayed(str(relay_delivery_id), _int(relay_attempt)),
+            large_body=None if large_bytes is None else LargeBody(_int(large_bytes), str(large_sha256)),
         ),
         detection=Detection(_text(provider), _text(event), _text(delivery_id), str(detected_by)),
         verdict=Verdict(VerdictKind(str(verdict)), _text(scheme), str(reason)),

@@ -59,6 +59,7 @@ class _Batch:
 
     deliveries: list[_Pending]
     attempts: list[tuple[int, Attempt]]
+    discarded: list[int]
 
 
 class HistoryWriter:
@@ -75,6 +76,7 @@ class HistoryWriter:
         # What the event loop has collected and not handed over yet:
         self._deliveries: list[_Pending] = []
         self._attempts: list[tuple[int, Attempt]] = []
+        self._discarded: list[int] = []
         self._flush: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
@@ -120,24 +122,32 @@ class HistoryWriter:
     def add_attempts(self, exchange_id: int, attempts: Sequence[Attempt]) -> None:
         """Add attempts to a stored exchange, soon (within 50 ms) but without waiting."""
         self._attempts.extend([(exchange_id, attempt) for attempt in attempts])
-        if self._flush is None and not self._is_closed:
-            self._flush = self._loop.call_later(_LAZY_FLUSH_S, self._flush_attempts)
+        self._flush_soon()
 
-    def _flush_attempts(self) -> None:
+    def discard(self, exchange_id: int) -> None:
+        """Take back a stored delivery that nothing was done with, soon (within 50 ms) but without waiting."""
+        self._discarded.append(exchange_id)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self._flush is None and not self._is_closed:
+            self._flush = self._loop.call_later(_LAZY_FLUSH_S, self._flush_now)
+
+    def _flush_now(self) -> None:
         self._flush = None
         self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._deliveries or self._attempts:
-            self._queue.put(_Batch(self._deliveries, self._attempts))
-            self._deliveries, self._attempts = [], []
+        if self._deliveries or self._attempts or self._discarded:
+            self._queue.put(_Batch(self._deliveries, self._attempts, self._discarded))
+            self._deliveries, self._attempts, self._discarded = [], [], []
 
     # in the writer thread
 
     def _write(self) -> None:
         running = True
         while running:
-            batch = _Batch([], [])
+            batch = _Batch([], [], [])
             more = self._next()
             while True:
                 if more is None:
@@ -145,6 +155,7 @@ class HistoryWriter:
                 else:
                     batch.deliveries += more.deliveries
                     batch.attempts += more.attempts
+                    batch.discarded += more.discarded
                 if len(batch.deliveries) >= _BATCH_ROWS:
                     break
                 try:
@@ -165,13 +176,15 @@ class HistoryWriter:
     def _commit(self, batch: _Batch) -> None:
         attempts = self._unsaved + batch.attempts
         self._unsaved = []
-        if not batch.deliveries and not attempts:
+        if not (batch.deliveries or attempts or batch.discarded):
             return
         fresh: list[tuple[str | None, str]] = []
         try:
             with _transaction(self._database):
                 first_id = self._insert_deliveries(batch.deliveries, fresh)
                 self._insert(ATTEMPT, [rows.attempt_row(*attempt) for attempt in attempts])
+                for exchange_id in batch.discarded:
+                    self._database.execute("DELETE FROM exchange WHERE id = ?", (exchange_id,))
         except Exception as error:
             # Whatever it was: the senders are told, and the next delivery tries anew. Disks get free again.
             for key in fresh:
@@ -296,11 +309,20 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
         database.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        database.executescript(f"BEGIN IMMEDIATE; {rows.SCHEMA} PRAGMA user_version={rows.VERSION}; COMMIT")
+        with _transaction(database):
+            _bring_up_to_date(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _bring_up_to_date(database: sqlite3.Connection) -> None:
+    """Make the tables, or add what a file of an older version lacks. Within a transaction: another may do the same."""
+    script = rows.MIGRATION if check_version(database) == 1 else ""
+    for statement in f"{script}{rows.SCHEMA}".split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version={rows.VERSION}")
 
 
 def _settle(deliveries: list[_Pending], outcome: int | Exception) -> None:

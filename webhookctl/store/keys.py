@@ -11,7 +11,7 @@ from pathlib import Path
 
 from webhookctl.errors import UsageError
 from webhookctl.model import Secret
-from webhookctl.store.private_file import publish, read, refuse_link, replace, writing
+from webhookctl.store.private_file import publish, read_file, refuse_link, replace_file, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class KeyFolder:
         refuse_link(self._folder)
         path = self._path(provider)
         try:
-            return _parsed(provider, read(path))
+            return _parsed(provider, read_file(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -76,7 +76,7 @@ class KeyFolder:
         with writing(path):
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if is_replacing:
-                replace(path, text)
+                replace_file(path, text)
             elif not publish(path, text):
                 raise self.refusal(key.provider)
 

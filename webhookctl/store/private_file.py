@@ -14,7 +14,7 @@ from webhookctl.errors import UsageError
 _MAX_FILE_BYTES = 64 * 1024
 
 
-def read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """The file's bytes. Raises OSError (also for a symbolic link), ValueError when it is too large."""
     # Non-blocking, so that a named pipe in its place cannot hang us.
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -41,7 +41,7 @@ def publish(path: Path, data: bytes) -> bool:
     return True
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step, whatever was there."""
     with _temporary(path, data) as temporary:
         temporary.replace(path)
@@ -59,7 +59,7 @@ def write_texts(folder: Path, texts: Mapping[str, str], *, is_replacing: bool) -
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, texts.values(), strict=True):
-            replace(path, text.rstrip("\n").encode() + b"\n")
+            replace_file(path, text.rstrip("\n").encode() + b"\n")
     return [str(path) for path in paths]
 
 

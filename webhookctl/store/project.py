@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from webhookctl.errors import UsageError
 from webhookctl.model import Secret
 from webhookctl.store.keys import KeyFolder
-from webhookctl.store.private_file import publish, read, refuse_link, replace, unsafe, writing
+from webhookctl.store.private_file import publish, read_file, refuse_link, replace_file, unsafe, writing
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105  (a prefix, not a password)
 _SECRET_BYTES = 32
@@ -112,7 +112,7 @@ class ProjectState:
         refuse_link(self.folder)
         path = self._secret_path
         try:
-            text = read(path).decode().strip()
+            text = read_file(path).decode().strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
@@ -137,13 +137,13 @@ class ProjectState:
         path = self._learnt_folder / f"{provider}.json"
         with writing(path):
             self._learnt_folder.mkdir(mode=0o700, exist_ok=True)
-            replace(path, json.dumps([secret.reveal(), *known][:_MAX_LEARNT]).encode())
+            replace_file(path, json.dumps([secret.reveal(), *known][:_MAX_LEARNT]).encode())
         return True
 
     def learnt_secrets(self, provider: str) -> tuple[Secret, ...]:
         """The secrets that handshakes of `provider` brought, the newest first. A file that is none counts as empty."""
         with suppress(OSError, ValueError, RecursionError):
-            found = json.loads(read(self._learnt_folder / f"{provider}.json"))
+            found = json.loads(read_file(self._learnt_folder / f"{provider}.json"))
             if isinstance(found, list):
                 return tuple(Secret(text, LEARNT) for text in found if isinstance(text, str) and text)
         return ()
@@ -168,7 +168,7 @@ class ProjectState:
         }
         with writing(path):
             self._listeners_folder.mkdir(mode=0o700, exist_ok=True)
-            replace(path, json.dumps(record, indent=1).encode())
+            replace_file(path, json.dumps(record, indent=1).encode())
         return Announcement(path)
 
     def running_listeners(self) -> list[Listener]:
@@ -182,7 +182,7 @@ class ProjectState:
             for path in self._listeners_folder.glob("*.json"):
                 with suppress(OSError, ValueError, RecursionError):
                     changed_ns = path.lstat().st_mtime_ns
-                    record = _Record.parse(read(path))
+                    record = _Record.parse(read_file(path))
                     if record.process_space != _process_space():
                         continue
                     if record.is_alive():

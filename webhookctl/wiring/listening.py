@@ -5,25 +5,28 @@ Runs in the caller's event loop and reports through renderers only.
 
 import asyncio
 import os
-import resource
 import ssl
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from webhookctl.errors import ExitCode, UsageError
-from webhookctl.events import ErrorOccurred, Ready, Stopping
+from webhookctl.events import ErrorOccurred, Place, Ready, Stopping
 from webhookctl.model import Headers
 from webhookctl.net.forwarder import Forwarder, tls_context
 from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
 from webhookctl.store.history_writer import HistoryWriter, Limits
 from webhookctl.store.tls import local_certificate
+from webhookctl.wiring.exposing import ExposePlan, Exposure, check
 from webhookctl.wiring.handshaking import Greeter, HandshakePlan
 from webhookctl.wiring.keeping import Keeper
 from webhookctl.wiring.key_serving import KeyServer
+from webhookctl.wiring.open_files import raise_open_files
 from webhookctl.wiring.project import Judge, Project, now_s
+from webhookctl.wiring.remote import Parts, Remote
+from webhookctl.wiring.source import RelayPlan, answers_early
 from webhookctl.wiring.stopping import Goal, Signals
 from webhookctl.wiring.watching import Broadcast, Health, Renderer, Tally
 
@@ -55,6 +58,14 @@ class ListenPlan:
     added_headers: Headers = ()
     handshakes: HandshakePlan = field(default_factory=HandshakePlan)
     serves_keys: bool = False
+    relay: RelayPlan | None = None
+    expose: ExposePlan = field(default_factory=ExposePlan)
+
+    @property
+    def is_open(self) -> bool:
+        """Others than this machine can reach the listener: by its address, a relay, a tunnel program."""
+        expose = self.expose
+        return not self.is_loopback or bool(self.relay or expose.tunnel or expose.public_url)
 
     @property
     def is_loopback(self) -> bool:
@@ -68,7 +79,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     Raises UsageError for what cannot be started with, EndpointError `idle-timeout` when --exit-after or --until
     was not met in time, BrokenPipeError when the reader of the output went away.
     """
-    _raise_open_files()
+    raise_open_files()
     broadcast = Broadcast(renderers)
     judge = project.judge(provider=plan.provider, flag=plan.secrets)
     forwarder = Forwarder(tls=_client_tls(plan), now_s=now_s)
@@ -79,15 +90,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
     broadcast.add(goal.see)
     broadcast.add(tally.see)
     project.state.development_secret()  # made now, so that `trigger` and `sign` have it from the start
-    keeper = None
-    if plan.fixtures is not None:
-        keeper = Keeper(
-            project,
-            plan.fixtures,
-            limit=plan.save_limit,
-            is_keeping_secrets=plan.is_keeping_secrets,
-            emit=broadcast,
-        )
+    keeper = _keeper(project, plan, broadcast)
     async with HistoryWriter(project.state.history_path, _limits(project), now_s=now_s) as history:
         options = SessionOptions(
             plan.routes, plan.events, plan.is_early_ack, plan.timeout_s, plan.added_headers
@@ -101,6 +104,9 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
             emit=broadcast,
             greeter=greeter,
         )
+        parts = Parts(judge, history, forwarder, keeper, broadcast, goal, greeter)
+        remote = None if plan.relay is None else Remote(plan.relay, project, options, parts)
+        exposure = _exposure(project, plan, goal, broadcast)
         listener = Listener(
             KeyServer(project, session.deliver) if plan.serves_keys else session.deliver,
             host=plan.host,
@@ -112,55 +118,90 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
                 ErrorOccurred("request-refused", f"answered {status}: {why}")
             ),
         )
-        with Signals(goal), ExitStack() as stack:
-            health = Health(forwarder, [route.endpoint for route in plan.routes], broadcast)
+        health = Health(forwarder, [route.endpoint for route in plan.routes], broadcast)
+        with Signals(goal):
             await health.look()
             broadcast.add(health.see)
-            async with listener:
+            async with remote or nullcontext() as place, exposure, listener:
                 # Nothing is awaited until all know that it is ready: no delivery may come before that.
-                stack.enter_context(
-                    project.state.announce(listener.url, pid=os.getpid(), details=_details(plan))
-                )
-                broadcast(_ready(project, plan, judge, listener.url, health))
-                goal.start()
-                reason = await _until_done(goal, health)
-                waiting = listener.in_flight + session.unfinished
-                if waiting and goal.is_interrupted:
-                    broadcast(Stopping(waiting))
-                await _wind_down(listener, session, goal)
+                with project.state.announce(listener.url, pid=os.getpid(), details=_details(plan)):
+                    broadcast(_ready(project, plan, judge, listener.url, health, place))
+                    goal.start()
+                    if remote:
+                        remote.start()
+                    exposure.start(listener.url, place)
+                    await _until_done(goal, health)
+                    await exposure.leave()
+                    left_at_relay = await _wind_down(listener, session, remote, goal, broadcast)
             forwarder.close()
             if keeper is not None:
                 await asyncio.to_thread(keeper.close)
                 await asyncio.sleep(0)  # its last reports are on their way through the loop
-    broadcast(tally.stopped(reason))
+    broadcast(tally.stopped(goal.reason, left_at_relay=left_at_relay))
     return goal.exit_code()
 
 
-async def _until_done(goal: Goal, health: Health) -> str:
+def _exposure(project: Project, plan: ListenPlan, goal: Goal, broadcast: Broadcast) -> Exposure:
+    check(plan.expose, has_relay=plan.relay is not None)
+    return Exposure(
+        plan.expose,
+        project,
+        secrets=plan.secrets,
+        goal=goal,
+        emit=broadcast,
+        is_answered_early=plan.relay is not None and answers_early(plan.relay.url),
+    )
+
+
+def _keeper(project: Project, plan: ListenPlan, broadcast: Broadcast) -> Keeper | None:
+    if plan.fixtures is None:
+        return None
+    return Keeper(
+        project,
+        plan.fixtures,
+        limit=plan.save_limit,
+        is_keeping_secrets=plan.is_keeping_secrets,
+        emit=broadcast,
+    )
+
+
+async def _until_done(goal: Goal, health: Health) -> None:
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(health.watch(), name="target health")
         await goal.reached.wait()
         watch.cancel()
-    return goal.reason
 
 
-async def _wind_down(listener: Listener, session: Session, goal: Goal) -> None:
-    """Finish what is in flight, up to five seconds or a second Ctrl-C."""
+async def _wind_down(
+    listener: Listener, session: Session, remote: Remote | None, goal: Goal, broadcast: Broadcast
+) -> int:
+    """Finish what is in flight, up to five seconds or a second Ctrl-C; how many deliveries stay at the relay."""
+    waiting = listener.in_flight + session.unfinished + (remote.in_flight if remote else 0)
+    if waiting and goal.is_interrupted:
+        broadcast(Stopping(waiting))
+    left = remote.left if remote else 0
     async with asyncio.TaskGroup() as group:
-        stopping = group.create_task(_finish(listener, session), name="finish")
+        stopping = group.create_task(_finish(listener, session, remote), name="finish")
         hurry = group.create_task(goal.hurried.wait(), name="second interrupt")
         await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
+        if stopping.done():
+            left = stopping.result()
+        else:
             stopping.cancel()
         hurry.cancel()
+    return left
 
 
-async def _finish(listener: Listener, session: Session) -> None:
-    await listener.stop(timeout_s=_GRACE_S)
+async def _finish(listener: Listener, session: Session, remote: Remote | None) -> int:
+    leaving = remote.stop(timeout_s=_GRACE_S) if remote is not None else asyncio.sleep(0, 0)
+    left, _ = await asyncio.gather(leaving, listener.stop(timeout_s=_GRACE_S))
     await session.finish(timeout_s=_GRACE_S)
+    return left
 
 
-def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: Health) -> Ready:
+def _ready(
+    project: Project, plan: ListenPlan, judge: Judge, url: str, health: Health, place: Place | None
+) -> Ready:
     providers = []
     made_here = project.state.keys.providers()
     for provider in project.provider_ids() if plan.provider is None else (plan.provider,):
@@ -178,6 +219,7 @@ def _ready(project: Project, plan: ListenPlan, judge: Judge, url: str, health: H
         providers=tuple(providers),
         history=str(project.state.history_path),
         is_loopback=plan.is_loopback,
+        place=place,
     )
 
 
@@ -200,7 +242,7 @@ def _greeter(project: Project, plan: ListenPlan, judge: Judge) -> Greeter | None
         return None
     tls = client_tls(is_insecure=False, ca_file=None) if plan.handshakes.is_sns_confirmed else None
     visitor = Forwarder(tls=tls, now_s=now_s)
-    return Greeter(project, plan.handshakes, judge=judge, sender=visitor, is_open=not plan.is_loopback)
+    return Greeter(project, plan.handshakes, judge=judge, sender=visitor, is_open=plan.is_open)
 
 
 def _client_tls(plan: ListenPlan) -> ssl.SSLContext | None:
@@ -226,12 +268,3 @@ def _server_tls(project: Project, plan: ListenPlan) -> ssl.SSLContext | None:
         return server_tls(*plan.tls)
     certificate, key = local_certificate(project.state.tls_folder, now_s=now_s())
     return server_tls(str(certificate), str(key))
-
-
-def _raise_open_files() -> None:
-    """Each idle peer is an open file; the usual soft limit of 1,024 is meant for programs that use select."""
-    with suppress(ValueError, OSError):
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
-        if soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -5,6 +5,7 @@ Opened once per command. Imports neither asyncio nor the network, so that `sign`
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from hashlib import shake_256
 from pathlib import Path
@@ -21,6 +22,7 @@ from webhookctl.model import Capture, Detection, Endpoint, Exchange, Secret, Ver
 from webhookctl.signing import Scheme
 from webhookctl.store.fixtures import FixtureFolder
 from webhookctl.store.project import LEARNT, ProjectState
+from webhookctl.store.relay_state import RelayState
 from webhookctl.wiring.allowance import Allowance
 
 DEVELOPMENT = "development"
@@ -219,13 +221,31 @@ class Project:
             is_keeping_secrets=keep_secrets,
         )
 
+    def _channel_url(self, name: str) -> str:
+        channels = RelayState(self.state).channels()
+        for channel in channels:
+            if channel.name == name:
+                return channel.url
+        names = sorted({channel.name for channel in channels})
+        close = get_close_matches(name, names, n=1)
+        known = (
+            f"known here: {', '.join(names)}" if names else "listen on it once: webhookctl listen --relay URL"
+        )
+        raise UsageError(
+            "channel-not-known-here",
+            f"this project knows no channel {name or '(no name)'}",
+            f"did you mean channel:{close[0]}?" if close else known,
+        )
+
     def target(self, to: str | None) -> Endpoint:
         """Where `replay` and `trigger` send: `to`, else this project's running listener, else the `endpoint` setting.
 
-        Raises UsageError `endpoint-missing` that shows each way to say it.
+        `channel:NAME` is the public URL of a relay's channel that this project has listened on. Raises UsageError
+        `endpoint-missing` that shows each way to say it, `channel-not-known-here` with a suggestion.
         """
         if to is not None:
-            return parse_endpoint(to)
+            kind, _, name = to.partition(":")
+            return parse_endpoint(self._channel_url(name) if kind == "channel" else to)
         for listener in self.state.running_listeners():
             return parse_endpoint(listener.url)
         if self.config.endpoint:
@@ -274,6 +294,9 @@ class Judge:
     def __call__(self, capture: Capture) -> tuple[Detection, Verdict]:
         project = self.project
         detection = project.detector.detect(capture.request, provider=self.provider)
+        if capture.large_body is not None:
+            reason = f"the body ({capture.body_bytes:,} bytes) is too large to be held, so its signature was not judged"
+            return detection, Verdict(VerdictKind.UNKNOWN_SCHEME, None, reason)
         if detection.provider is None:
             reason = (
                 "no provider recognised: name it with --provider" if self.flag else "no provider recognised"

@@ -23,7 +23,7 @@ def load_target(
 ) -> Iterator[Fixture]:
     """The fixtures that a replay TARGET means: `#18`, `last`, `-`, a body file, a fixture, a folder or a glob."""
     if target == "last" or is_exchange(target):
-        yield _as_fixture(find_exchange(project, target))
+        yield _as_fixture(held_exchange(project, target))
     elif target == "-":
         yield _bare_body(stdin(), provider, "-")
     elif is_bare_body(target):
@@ -59,6 +59,18 @@ def find_exchange(project: Project, target: str) -> Exchange:
     if exchange is None:
         what = "the history is empty" if target == "last" else f"the history has no delivery {target}"
         raise FixtureError("exchange-unknown", what, "webhookctl log shows what there is")
+    return exchange
+
+
+def held_exchange(project: Project, target: str) -> Exchange:
+    """As `find_exchange`, with its body. Raises FixtureError `body-not-kept` when that was too large."""
+    exchange = find_exchange(project, target)
+    if (large := exchange.capture.large_body) is not None:
+        raise FixtureError(
+            "body-not-kept",
+            f"the body of #{exchange.id} ({large.size:,} bytes) was too large to be held and is not in the history",
+            "have the provider send it again; its headers and its SHA-256 are in webhookctl show",
+        )
     return exchange
 
 

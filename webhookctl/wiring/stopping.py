@@ -10,7 +10,7 @@ import signal
 from contextlib import suppress
 
 from webhookctl import match
-from webhookctl.errors import EndpointError, ExitCode
+from webhookctl.errors import EndpointError, ExitCode, WebhookctlError
 from webhookctl.events import Event, HandshakeAnswered, RequestReceived, ResponseReceived
 
 
@@ -27,6 +27,7 @@ class Goal:
         self._is_met = exit_after is None and until is None
         self._signal: int | None = None
         self._is_abandoned = False
+        self._failure: WebhookctlError | None = None
         self.reached = asyncio.Event()
         self.hurried = asyncio.Event()
         self.reason = ""
@@ -67,6 +68,11 @@ class Goal:
         self._is_abandoned = True
         self._stop("its output was closed")
 
+    def fail(self, error: WebhookctlError) -> None:
+        """It cannot go on: the relay refused for good."""
+        self._failure = self._failure or error
+        self._stop(error.message)
+
     @property
     def is_interrupted(self) -> bool:
         """A person or a supervisor ended it, and may like to know what it still waits for."""
@@ -75,6 +81,8 @@ class Goal:
     def exit_code(self) -> ExitCode:
         if self._signal == signal.SIGINT:
             return ExitCode.INTERRUPTED
+        if self._failure is not None:
+            raise self._failure
         if self._is_abandoned:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if self._signal is None and not self._is_met:

@@ -74,7 +74,7 @@ class Tally:
         elif isinstance(event, FixtureSaved):
             self.saved += 1
 
-    def stopped(self, reason: str) -> Stopped:
+    def stopped(self, reason: str, *, left_at_relay: int = 0) -> Stopped:
         return Stopped(
             reason,
             self.received,
@@ -84,6 +84,7 @@ class Tally:
             self.refused,
             self.saved,
             unfinished=self.received - self.ended,
+            left_at_relay=left_at_relay,
         )
 
 

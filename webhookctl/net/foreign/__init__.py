@@ -1,0 +1,1 @@
+"""Clients of other people's relays (smee, gosmee, Svix Play): their wires into requests, answers back where one can."""

@@ -1,0 +1,300 @@
+"""A channel as a stream of server-sent events, for clients of smee.io and gosmee as they are.
+
+Whoever knows the URL may read, where the channel says so. A delivery is done once one reader got it and no tunnel
+consumes. Must not know tunnels, nor how deliveries are kept.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from aiohttp import web
+
+from webhookctl.errors import RelayError, WebhookctlError
+from webhookctl.model import Headers, header_value
+from webhookctl.relay import event_text
+from webhookctl.relay.admission import Admission, Buckets, Rate, is_open, network_of, not_found
+from webhookctl.relay.broker import Arrival, Broker, Done, Queued, SpooledBody
+from webhookctl.relay.channel import Channel, is_id
+from webhookctl.relay.event_text import Dialect
+from webhookctl.relay.metrics import Metrics
+from webhookctl.relay.registry import GuestLimits, Registry
+
+_KEEPALIVE_S = 25.0
+_BACKLOG_PAGE = 64
+_MAX_WAITING = 1000  # deliveries that a slow reader may lag behind
+_MAX_WAITING_BYTES = 64 * 1024 * 1024
+_REMEMBERED = 5 * _MAX_WAITING
+_MAX_READERS = 50  # of one channel
+_CREATIONS = Rate(per_s=0.2, burst=10)
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx passes each event on at once
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """One open stream: what waits for it, and what woke it. `cut` breaks its connection."""
+
+    cut: Callable[[], None]
+    waiting: deque[Queued] = field(default_factory=deque)
+    waiting_bytes: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    is_behind: bool = True  # the backlog has to be looked at first
+    is_paused: bool = False
+    is_over: bool = False
+
+    def add(self, queued: Queued) -> None:
+        self.waiting.append(queued)
+        self.waiting_bytes += queued.arrival.body_bytes
+        if len(self.waiting) > _MAX_WAITING or self.waiting_bytes > _MAX_WAITING_BYTES:
+            self.end()
+            self.cut()  # too slow: it has to come again
+        self.wake.set()
+
+    def take(self) -> Queued | None:
+        if not self.waiting:
+            return None
+        queued = self.waiting.popleft()
+        self.waiting_bytes -= queued.arrival.body_bytes
+        return queued
+
+    def end(self) -> None:
+        self.is_over = True
+        self.wake.set()
+
+
+@dataclass(slots=True)
+class _Room:
+    """The readers of one channel, and what one of them got lately: it is done, whoever gets it next."""
+
+    readers: set[_Reader] = field(default_factory=set)
+    done: OrderedDict[int, None] = field(default_factory=OrderedDict)
+
+    def remember(self, seq: int) -> None:
+        self.done[seq] = None
+        if len(self.done) > _REMEMBERED:
+            self.done.popitem(last=False)
+
+
+class EventStreams:
+    """The streams of one relay. `is_open` and `guests` as for the admin API: whether `/new` makes a channel."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        registry: Registry,
+        *,
+        admission: Admission,
+        metrics: Metrics,
+        is_open: bool = False,
+        guests: GuestLimits | None = None,
+        now_s: Callable[[], float],
+        keepalive_s: float = _KEEPALIVE_S,
+    ) -> None:
+        self._broker = broker
+        self._registry = registry
+        self._admission = admission
+        self._metrics = metrics
+        self._is_open = is_open
+        self._guests = guests
+        self._now_s = now_s
+        self._keepalive_s = keepalive_s
+        self._rooms: dict[str, _Room] = {}
+        self._creations = Buckets()
+
+    @staticmethod
+    def takes(method: str, target: str, headers: Headers) -> bool:
+        """Whether a request is one for `handle`, and no delivery."""
+        if method not in ("GET", "HEAD"):
+            return False
+        path = target.partition("?")[0]
+        if path in ("/new", "/version"):
+            return True
+        accept = header_value(headers, "accept") or b""
+        return (
+            method == "GET"
+            and _stream(path) is not None
+            and accept.strip().lower().startswith(b"text/event-stream")
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to a request that `takes` said yes to. A stream ends when its reader leaves, or at `close`."""
+        path = request.raw_path.partition("?")[0]
+        if path == "/version":
+            # gosmee's client refuses to work with a server newer than itself, and accepts this one.
+            return _plain(200, "dev", {"X-Gosmee-Version": "dev"})
+        if path == "/new":
+            return await self._new(request)
+        found = _stream(path)
+        if found is None:
+            return _not_found()
+        channel_id, dialect = found
+        channel = await self._broker.channel_by_id(channel_id)
+        if channel is None or not is_open(channel, now_s=self._now_s()):
+            return _not_found()
+        if not channel.has_events:
+            return _plain(403, "this channel has no event stream: its owner may allow it with --sse")
+        if channel_id in self._rooms and len(self._rooms[channel_id].readers) >= _MAX_READERS:
+            return _plain(503, "too many readers", {"Retry-After": "60"})
+        return await self._stream(request, channel, dialect)
+
+    def close(self) -> None:
+        """End all streams."""
+        for room in self._rooms.values():
+            for reader in room.readers:
+                reader.end()
+
+    async def _new(self, request: web.BaseRequest) -> web.Response:
+        if not self._is_open and self._guests is None:
+            return _plain(403, "this relay makes channels for its owner alone")
+        headers: Headers = tuple(request.raw_headers)
+        creator = self._admission.origin(request.remote or "", is_tls=False, headers=headers).address
+        wait_s = self._creations.wait_s(network_of(creator), _CREATIONS, self._now_s())
+        if wait_s:
+            return _plain(429, "too many requests", {"Retry-After": str(int(wait_s) + 1)})
+        try:
+            if self._is_open:
+                made = await self._registry.create_open("", {"sse": True})
+            else:
+                limits = self._guests or GuestLimits()
+                made = await self._registry.create_for_guest(
+                    "", {"sse": True}, creator=creator, limits=limits
+                )
+        except WebhookctlError as error:
+            return _plain(
+                429 if error.code == "channels-exhausted" else 503, error.message, {"Retry-After": "60"}
+            )
+        url = self._registry.stream_url(str(made["id"]))
+        return _plain(307, url, {"Location": url})
+
+    async def _stream(
+        self, request: web.BaseRequest, channel: Channel, dialect: Dialect
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=_STREAM_HEADERS)
+        with (
+            ExitStack() as stack,
+            suppress(ConnectionError, RelayError),
+        ):  # the reader left, or the channel went
+            room, reader = self._enter(request, channel, stack)
+            await response.prepare(request)
+            await response.write(event_text.opening(dialect))
+            while not reader.is_over:
+                reader.wake.clear()
+                await self._send_waiting(response, channel.id, dialect, room, reader)
+                if not await _woken(reader.wake, self._keepalive_s):
+                    await response.write(event_text.keepalive(dialect))
+                    reader.is_behind = True  # a tunnel may have gone and left something behind
+        return response
+
+    def _enter(self, request: web.BaseRequest, channel: Channel, stack: ExitStack) -> tuple[_Room, _Reader]:
+        """A new reader of `channel`, which leaves with `stack`."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        reader = _Reader(transport.abort, is_paused=channel.is_paused)
+        stack.callback(self._broker.watch(channel.id, reader.add))
+        stack.callback(self._broker.watch_channels(partial(self._see_change, channel.id, reader)))
+        room = self._rooms.setdefault(channel.id, _Room())
+        room.readers.add(reader)
+        self._metrics.subscribers += 1
+        stack.callback(self._leave, channel.id, room, reader)
+        return room, reader
+
+    def _leave(self, channel_id: str, room: _Room, reader: _Reader) -> None:
+        self._metrics.subscribers -= 1
+        room.readers.discard(reader)
+        if not room.readers:
+            self._rooms.pop(channel_id, None)
+
+    def _see_change(self, channel_id: str, reader: _Reader, before: Channel, after: Channel | None) -> None:
+        if before.id != channel_id:
+            return
+        if after is None or not after.has_events or not is_open(after, now_s=self._now_s()):
+            reader.end()
+            return
+        reader.is_behind = reader.is_behind or (reader.is_paused and not after.is_paused)
+        reader.is_paused = after.is_paused
+        reader.wake.set()
+
+    async def _send_waiting(
+        self, response: web.StreamResponse, channel_id: str, dialect: Dialect, room: _Room, reader: _Reader
+    ) -> None:
+        """What came while nobody was there, then what has come since. While paused, it stays in the channel."""
+        sent = 0
+        while reader.is_behind and not (reader.is_over or reader.is_paused):
+            page: Sequence[Queued] = ()
+            if not self._broker.is_attended(channel_id):
+                page = await self._broker.read(channel_id, after=sent, limit=_BACKLOG_PAGE)
+            reader.is_behind = bool(page)
+            for queued in page:
+                await self._send(response, channel_id, dialect, room, queued)
+                sent = queued.seq
+        while (next_one := reader.take()) is not None:
+            if next_one.seq > sent and not (reader.is_over or reader.is_paused):
+                await self._send(response, channel_id, dialect, room, next_one)
+
+    async def _send(
+        self, response: web.StreamResponse, channel_id: str, dialect: Dialect, room: _Room, queued: Queued
+    ) -> None:
+        try:
+            body = await self._body(queued.arrival)
+        except RelayError:  # its file is gone: it would stand in the way of all others
+            self._acknowledge(channel_id, room, queued)
+            return
+        await response.write(event_text.delivery(dialect, queued.arrival, body, seq=queued.seq))
+        self._acknowledge(channel_id, room, queued)
+
+    def _acknowledge(self, channel_id: str, room: _Room, queued: Queued) -> None:
+        """Mark it as done once, unless a tunnel consumes. The lease is held for no longer than this."""
+        if queued.seq in room.done:
+            return
+        lease = self._broker.attach(channel_id, instance="events", is_takeover=False, on_lost=lambda *_: None)
+        if lease is None:
+            return
+        self._broker.note_sent(lease, queued)
+        if self._broker.acknowledge(lease, Done(queued.seq, queued.arrival.delivery_id, 0)):
+            room.remember(queued.seq)
+            self._metrics.count_acknowledged()
+        self._broker.release(lease)
+
+    async def _body(self, arrival: Arrival) -> bytes:
+        body = arrival.body
+        if isinstance(body, SpooledBody):
+            return await self._broker.read_body(body, offset=0, size=body.size)
+        return body
+
+
+async def _woken(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _stream(path: str) -> tuple[str, Dialect] | None:
+    """The channel id and dialect in ``/<id>`` (smee) or ``/events/<id>`` (gosmee)."""
+    parts = path.strip("/").split("/")
+    if len(parts) == 1 and is_id(parts[0]):
+        return parts[0], Dialect.SMEE
+    if len(parts) == 2 and parts[0] == "events" and is_id(parts[1]):
+        return parts[1], Dialect.GOSMEE
+    return None
+
+
+def _not_found() -> web.Response:
+    answer = not_found()
+    return _plain(answer.status, answer.body.decode().rstrip("\n"))
+
+
+def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+    fixed = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+    return web.Response(status=status, text=text + "\n", headers={**fixed, **(headers or {})})
