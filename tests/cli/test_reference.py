@@ -57,6 +57,7 @@ def raised_codes() -> Iterator[tuple[str, str]]:
                 continue
             if len(arguments) > 1:
                 yield from ((code, name) for code in _codes(arguments[0]))
+    yield "tunnel-protocol", "RelayError"  # given to super().__init__
     yield "secret-unreadable", "UsageError"  # in a file: chosen by the kind of OSError
 
 
