@@ -147,7 +147,7 @@ def test_a_body_larger_than_the_channel_takes_is_413_before_it_is_read() -> None
     ("pending", "pending_bytes", "body_bytes", "is_in"),
     [(1, 0, 0, True), (2, 0, 0, False), (0, 90, 10, True), (0, 90, 11, False), (0, 101, None, False)],
 )
-def test_a_full_channel_answers_503_and_when_to_come_again(
+def test_a_full_channel_answers_429_and_when_to_come_again(
     pending: int, pending_bytes: int, body_bytes: int | None, is_in: bool
 ) -> None:
     channel = replace(made()[0], max_pending=2, max_pending_bytes=100)
@@ -155,7 +155,7 @@ def test_a_full_channel_answers_503_and_when_to_come_again(
     if is_in:
         assert answer is None
     else:
-        assert refused(answer) == (503, Reason.QUOTA)
+        assert refused(answer) == (429, Reason.QUOTA)
         assert retry_after(answer) == b"60"
 
 

@@ -225,7 +225,7 @@ def test_what_is_too_large_or_no_bytes_at_all_ends_the_tunnel(tmp_path: Path, me
     [
         ({"allowed_networks": ("192.0.2.0/24",)}, (), b"{}", 403, "network"),
         ({"max_body_bytes": 10}, (), b"x" * 11, 413, "too_large"),
-        ({"max_pending_bytes": 10}, (), b"x" * 11, 503, "quota"),
+        ({"max_pending_bytes": 10}, (), b"x" * 11, 429, "quota"),
         ({"gate": Gate("stripe", "env:X")}, (), b"{}", 401, "signature"),
         ({"gate": Gate("stripe", "env:X")}, ((b"Stripe-Signature", b"t=1,v1=00"),), b"{}", 401, "signature"),
         ({}, ((b"X-Long", b"x" * 70_000),), b"{}", 431, ""),

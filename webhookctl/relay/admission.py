@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
     NETWORK = "network"  # 403: not on the channel's allow-list
     RATE = "rate"  # 429
-    QUOTA = "quota"  # 503: too many deliveries or bytes pending
+    QUOTA = "quota"  # 429: too many deliveries or bytes pending
     TOO_LARGE = "too_large"  # 413
     SIGNATURE = "signature"  # 401: forged, or not signed
     GATE = "gate"  # 503: the gate's secret cannot be read, so nothing can be judged
@@ -138,7 +138,7 @@ class Admission:
         """Before the body is read: None, or the refusal. `body_bytes` is the Content-Length, None when chunked.
 
         In this order: the address's rate 429, unknown (`channel` is None), revoked or expired 404, allow-list 403,
-        the channel's rate 429, size 413, quota 503. 429 and 503 carry Retry-After.
+        the channel's rate 429, size 413, quota 429. 429 and 503 carry Retry-After.
         """
         if channel is None or not is_open(channel, now_s=now_s):
             return self.refuse_unknown(address, now_s)
@@ -156,7 +156,7 @@ class Admission:
             return too_large(channel)
         is_full = 0 < channel.max_pending <= pending
         if is_full or 0 < channel.max_pending_bytes < pending_bytes + (body_bytes or 0):
-            answer = _answer(503, "this channel holds as much as it may", retry_s=_QUOTA_RETRY_S)
+            answer = _answer(429, "this channel holds as much as it may", retry_s=_QUOTA_RETRY_S)
             return Refusal(answer, Reason.QUOTA, f"{pending} deliveries, {pending_bytes} bytes")
         return None
 

@@ -120,7 +120,7 @@ class Uploads:
         if channel.max_pending_bytes:
             counts = await self._broker.counts(channel.id)
             if counts.pending_bytes + self._under_way[channel.id] > channel.max_pending_bytes:
-                raise NoBodyError(refusal(503, "this channel holds as much as it may", RETRY, Reason.QUOTA))
+                raise NoBodyError(refusal(429, "this channel holds as much as it may", RETRY, Reason.QUOTA))
         await draft.write(data)
 
     def _limit(self, channel: Channel) -> int:
