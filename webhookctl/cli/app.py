@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from webhookctl import __version__
 from webhookctl.cli import (
     config,
+    contracts,
     demo,
     doctor,
     fixtures,
@@ -69,6 +70,7 @@ def options(
 app.command("listen")(listen.listen)
 app.command("trigger")(trigger.trigger)
 app.command("replay")(replay.replay)
+app.command("test")(contracts.play_contracts)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 app.command("log")(log.log)

@@ -7,7 +7,12 @@ from webhookctl.config.document import find_project_root
 from webhookctl.config.merge import load
 from webhookctl.config.secret import read_secret, secrets_for
 from webhookctl.config.settings import Config, Route, SecretSource, Setting, parse_duration, parse_size
-from webhookctl.config.terminal import environment_secret, forces_color, inherited_environment
+from webhookctl.config.terminal import (
+    environment_secret,
+    forces_color,
+    inherited_environment,
+    whole_environment,
+)
 
 __all__ = [
     "Config",
@@ -23,4 +28,5 @@ __all__ = [
     "parse_size",
     "read_secret",
     "secrets_for",
+    "whole_environment",
 ]

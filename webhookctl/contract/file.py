@@ -30,7 +30,7 @@ from webhookctl.contract.model import (
     Timing,
 )
 from webhookctl.contract.result import Place
-from webhookctl.contract.table import Table, parse, suggestion
+from webhookctl.contract.table import Source, Table, parse, suggestion
 from webhookctl.signing.attack import ATTACKS
 
 VERSION = 1
@@ -47,6 +47,11 @@ def read_contract(toml: bytes, *, origin: str, environment: Mapping[str, str]) -
     Raises UsageError `contract-invalid` with file, line, column and what was probably meant.
     """
     return _Reader(environment).contract(parse(toml, origin))
+
+
+def read_expectation(content: Mapping[str, object], *, origin: str) -> Expectation:
+    """The expectation in a table without places, such as ``[expect]`` of a fixture. Raises UsageError as above."""
+    return _Reader({}).expectation(Table(Source(origin, (), {}), ("expect",), content))
 
 
 def parse_duration_s(text: str) -> float:
@@ -98,7 +103,7 @@ class _Reader:
                 "[receiver] is missing",
                 'for example: [receiver] url = "http://localhost:3000"',
             )
-        defaults = self._expectation(top.table("expect"))
+        defaults = self.expectation(top.table("expect"))
         contract = Contract(
             origin=top.source.origin,
             receiver=self._receiver(receiver),
@@ -200,7 +205,7 @@ class _Reader:
         table.finish()
         return Reply(200 if status is None else status, headers, body, delay_s or 0.0)
 
-    def _expectation(self, table: Table | None) -> Expectation:
+    def expectation(self, table: Table | None) -> Expectation:
         """The keys of an expectation; refuses all others."""
         if table is None:
             return Expectation()
@@ -250,7 +255,7 @@ class _Reader:
     def _case(self, table: Table, defaults: Expectation) -> Case:
         place = table.place
         name = table.need("name", str, "each case needs a name: reports and --case use it")
-        expect = self._expectation(table.table("expect"))
+        expect = self.expectation(table.table("expect"))
         attacks = table.texts("forge")
         known = [attack.name for attack in ATTACKS]
         for attack in attacks:
@@ -312,7 +317,7 @@ class _Reader:
             sign=SignMode(sign) if sign else SignMode.FRESH,
             keeps_id=table.choice("id", ("auto", "keep")) == "keep",
             retry=table.take("retry", str),
-            expect=self._expectation(table.table("expect")) if is_own_table else Expectation(),
+            expect=self.expectation(table.table("expect")) if is_own_table else Expectation(),
             place=place,
         )
         if is_own_table:
@@ -347,7 +352,7 @@ class _Reader:
             effect = self._command_effect(table, timing, place)
         else:
             url = self._filled(table, "get", table.need("get", str))
-            return HttpEffect(url, self._expectation(table), timing, place)
+            return HttpEffect(url, self.expectation(table), timing, place)
         table.finish()
         return effect
 

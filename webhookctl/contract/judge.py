@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from webhookctl.contract.model import BodyExpectation, Expectation, Json
-from webhookctl.contract.result import Complaint, Place
+from webhookctl.contract.result import Complaint
 from webhookctl.model import Attempt, Response
 
 Validate: TypeAlias = Callable[[Json, Json], Sequence[str]]
@@ -129,8 +129,3 @@ def _shown(value: Json) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
-
-
-def at(place: Place | None, *, otherwise: Place) -> Place:
-    """`place`, or `otherwise` where the expectation is nobody's own."""
-    return place or otherwise

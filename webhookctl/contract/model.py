@@ -94,7 +94,7 @@ class HangUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """Which statuses are expected: numbers and classes (2 for ``2xx``); `is_negated` for ``!5xx``. `text` as written."""
+    """Which statuses are expected: numbers and classes (2 for ``2xx``), or with `is_negated` which not."""
 
     text: str
     codes: frozenset[int] = frozenset()
@@ -124,8 +124,11 @@ class BodyExpectation:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the answer to a delivery has to be; None where it is not asked for. `headers`: regular expression or None
-    (absent) by name. `place` maps each part (``status``, ``within``, ``headers.X``, ``body``) to where it is written."""
+    """What the answer to a delivery has to be; None where it is not asked for.
+
+    `headers`: by name a regular expression, or None for absent. `place` tells where each part is written (``status``,
+    ``within``, ``headers``, ``body``).
+    """
 
     statuses: Statuses | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
