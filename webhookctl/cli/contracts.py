@@ -9,7 +9,7 @@ from webhookctl.cli import options
 from webhookctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from webhookctl.contract.result import RunResult
+    from webhookctl.contract.result import CaseResult, RunResult
 
 
 def play_contracts(
@@ -48,6 +48,14 @@ def play_contracts(
         typer.Option("--timeout", metavar="TIME", help="Wait so long for an answer. [default: 30s]"),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Count unsure cases as failed.")] = False,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report",
+            metavar="FORMAT[=FILE]",
+            help="Also write json, ndjson, junit, tap, github, md or html. Repeatable; without a file to stdout.",
+        ),
+    ] = None,
     is_listing: Annotated[bool, typer.Option("--list", help="Show the cases, play none.")] = False,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Accept any certificate of the receiver.")
@@ -69,7 +77,16 @@ def play_contracts(
     from webhookctl.output import envelope
     from webhookctl.output.contracts import TestReport
     from webhookctl.output.painter import painter
+    from webhookctl.output.reports import FORMATS
+    from webhookctl.output.reports.record import run_record
     from webhookctl.wiring.project import open_project
+    from webhookctl.wiring.reporting import (
+        Eraser,
+        github_summary,
+        parse_reports,
+        secret_values,
+        write_reports,
+    )
     from webhookctl.wiring.testing import TestPlan, load_contracts, run_tests, selected_ids
 
     project = open_project()
@@ -93,16 +110,27 @@ def play_contracts(
         ids = selected_ids(contracts, plan)
         envelope.write("".join(f"{each}\n" for each in ids))
         return ExitCode.OK
-    report = TestReport(painter(is_plain=plain or json, is_colour_forced=forces_color()))
-    result = run_async(
-        run_tests(
-            project, contracts, plan, validate=_validate, tell=(lambda _: None) if json else report.show
-        )
-    )
-    code = exit_code(result, is_strict=strict)
+    plans = parse_reports(report or [])
+    takes_stdout = json or any(each.path is None for each in plans)
+    shown = TestReport(painter(is_plain=plain, is_colour_forced=forces_color()))
+    eraser = Eraser(project, secret_values(project, contracts))
+
+    def tell(result: "CaseResult") -> None:
+        if not takes_stdout:
+            shown.show(eraser.case(result))
+
+    run = run_async(run_tests(project, contracts, plan, validate=_validate, tell=tell))
+    run = eraser.run(run)
+    code = exit_code(run, is_strict=strict)
+    text = write_reports(run, plans)
     if json:
-        raise UsageError("not-yet", "--json is on its way")
-    report.sum_up(result)
+        envelope.write_envelope("test", run_record(run), exit_code=code)
+    elif takes_stdout:
+        envelope.write(text)
+    else:
+        shown.sum_up(run)
+        if github_summary(run):
+            envelope.write(FORMATS["github"](run))
     return code
 
 
