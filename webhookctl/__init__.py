@@ -1,3 +1,61 @@
-"""webhookctl: receive, verify, record, replay and forge webhooks, for any provider, offline, exact to the byte."""
+"""webhookctl: receive, verify, record, replay and forge webhooks, for any provider, offline, exact to the byte.
+
+From Python: `sign`, `verify`, `forge`, `load_fixture`, `WebhookServer`. Each is loaded when it is first used.
+"""
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from webhookctl.errors import WebhookctlError
+    from webhookctl.library.delivery import Answer, Delivery, forge, load_fixture
+    from webhookctl.library.server import Received, WebhookServer
+    from webhookctl.library.signatures import sign, verify
+    from webhookctl.model import Verdict, VerdictKind
+    from webhookctl.signing.attack import ATTACKS
+
+__all__ = [
+    "ATTACKS",
+    "Answer",
+    "Delivery",
+    "Received",
+    "Verdict",
+    "VerdictKind",
+    "WebhookServer",
+    "WebhookctlError",
+    "forge",
+    "load_fixture",
+    "sign",
+    "verify",
+]
+
+_HOMES = {
+    "ATTACKS": "signing.attack",
+    "Answer": "library.delivery",
+    "Delivery": "library.delivery",
+    "Received": "library.server",
+    "Verdict": "model",
+    "VerdictKind": "model",
+    "WebhookServer": "library.server",
+    "WebhookctlError": "errors",
+    "forge": "library.delivery",
+    "load_fixture": "library.delivery",
+    "sign": "library.signatures",
+    "verify": "library.signatures",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
