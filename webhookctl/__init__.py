@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from webhookctl.library.delivery import Answer, Delivery, forge, load_fixture
     from webhookctl.library.server import Received, WebhookServer
     from webhookctl.library.signatures import sign, verify
+    from webhookctl.library.target import Command
     from webhookctl.model import Verdict, VerdictKind
     from webhookctl.signing.attack import ATTACKS
 
 __all__ = [
     "ATTACKS",
     "Answer",
+    "Command",
     "Delivery",
     "Received",
     "Verdict",
@@ -33,6 +35,7 @@ __all__ = [
 _HOMES = {
     "ATTACKS": "signing.attack",
     "Answer": "library.delivery",
+    "Command": "library.target",
     "Delivery": "library.delivery",
     "Received": "library.server",
     "Verdict": "model",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from webhookctl.cli import options
-from webhookctl.errors import ExitCode, UsageError
+from webhookctl.errors import ExitCode
 
 if TYPE_CHECKING:
     from webhookctl.contract.result import CaseResult, RunResult
@@ -87,7 +87,13 @@ def play_contracts(
         secret_values,
         write_reports,
     )
-    from webhookctl.wiring.testing import TestPlan, load_contracts, run_tests, selected_ids
+    from webhookctl.wiring.testing import (
+        TestPlan,
+        load_contracts,
+        run_tests,
+        selected_ids,
+        validate_by_schema,
+    )
 
     project = open_project()
     config = project.config
@@ -119,7 +125,7 @@ def play_contracts(
         if not takes_stdout:
             shown.show(eraser.case(result))
 
-    run = run_async(run_tests(project, contracts, plan, validate=_validate, tell=tell))
+    run = run_async(run_tests(project, contracts, plan, validate=validate_by_schema, tell=tell))
     run = eraser.run(run)
     code = exit_code(run, is_strict=strict)
     text = write_reports(run, plans)
@@ -158,18 +164,3 @@ def _selection(keyword: str | None, cases: Sequence[str]) -> Callable[[str], boo
         return fits is None or fits(result_id)
 
     return selects
-
-
-def _validate(schema: object, value: object) -> list[str]:
-    try:
-        from jsonschema import Draft202012Validator
-    except ImportError:
-        raise UsageError(
-            "schema-missing",
-            "expectations with `schema` need the package jsonschema",
-            "pip install 'webhookctl[schema]'",
-        ) from None
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: list(error.path))
-    return [
-        f"{'.'.join(str(step) for step in error.path) or 'the body'}: {error.message}" for error in errors[:5]
-    ]

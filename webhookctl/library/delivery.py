@@ -44,6 +44,26 @@ class Answer:
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
 
+    def assert_accepted(self, *, within_s: float | None = None) -> None:
+        """Raises AssertionError unless it is 2xx, and came within `within_s`."""
+        if not self.is_accepted:
+            raise AssertionError(f"not accepted: {self._shown()}")
+        if within_s is not None and self.elapsed_s > within_s:
+            raise AssertionError(
+                f"accepted after {self.elapsed_s:.3f} s, the limit is {within_s:g} s: {self._shown()}"
+            )
+
+    def assert_refused(self) -> None:
+        """Raises AssertionError unless it is 4xx: what is not trusted is refused, without failing over it."""
+        if not 400 <= self.status < 500:
+            what = self.delivery.attack or "it"
+            raise AssertionError(f"{what} was not refused: {self._shown()}")
+
+    def _shown(self) -> str:
+        what = " ".join(filter(None, (self.delivery.provider, self.delivery.event))) or self.delivery.method
+        body = self.text if len(self.body) <= 500 else self.text[:500] + "…"
+        return f"{what} was answered {self.status} {self.reason}: {body}".rstrip(": ")
+
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
         return json.loads(self.body)

@@ -31,7 +31,7 @@ class Attack:
 ATTACKS = (
     Attack("unsigned", "no signature at all", "the signature is not required"),
     Attack("empty-signature", "an empty signature", "an empty signature is taken for a right one"),
-    Attack("truncated-signature", "the first half of the right signature", "only a part of it is compared"),
+    Attack("truncated-signature", "the right signature without its end", "only a part of it is compared"),
     Attack("wrong-secret", "signed with another secret", "the signature is not checked"),
     Attack("tampered", "one character of the body changed", "the signature is not checked over the body"),
     Attack(

@@ -8,7 +8,7 @@ import random
 import secrets as randomness
 import socket
 import ssl
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,18 @@ from typing import Self
 
 from webhookctl import catalogue, config
 from webhookctl.address import addressed, parse_endpoint
-from webhookctl.contract.model import Command, CommandEffect, Contract, HangUp, Mock, SignMode, Step
+from webhookctl.contract.model import (
+    Command,
+    CommandEffect,
+    Contract,
+    HangUp,
+    Mock,
+    Ready,
+    Receiver,
+    Signer,
+    SignMode,
+    Step,
+)
 from webhookctl.contract.play import Completed, Made
 from webhookctl.contract.schedule import schedule_s
 from webhookctl.delivery import prepare
@@ -94,6 +105,11 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        """Where deliveries go."""
+        return self._endpoint.url
 
     async def revive(self) -> None:
         """Start the receiver again if it has died. Raises ReceiverError."""
@@ -363,3 +379,38 @@ async def _is_taken(port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+class ReceiverCommand:
+    """A receiver started for a program's tests: `async with` starts and awaits it; `url` tells where it receives.
+
+    Raises ReceiverError with its last output when it does not come up.
+    """
+
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        folder: str,
+        path: str,
+        within_s: float,
+    ) -> None:
+        from webhookctl.wiring.project import open_project
+
+        command = Command(arguments, environment, folder)
+        receiver = Receiver("http://127.0.0.1:{port}" + path, command, Ready(within_s=within_s))
+        contract = Contract("command", receiver, Signer())
+        self._stage = Stage(open_project(), StageOptions(contract, 30.0, False, None, ""))
+
+    @property
+    def url(self) -> str:
+        return self._stage.url
+
+    async def __aenter__(self) -> Self:
+        await self._stage.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stage.__aexit__(kind, error, trace)

@@ -301,3 +301,19 @@ def reproduction(contract: Contract, case: Case, variant: Variant, plan: TestPla
 
 def _case_name(case: Case, variant: Variant) -> str:
     return f"{case.name} [{variant.name}]" if variant.name else case.name
+
+
+def validate_by_schema(schema: object, value: object) -> list[str]:
+    """What is wrong with `value` by the JSON Schema. Raises UsageError `schema-missing` without jsonschema."""
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        raise UsageError(
+            "schema-missing",
+            "expectations with `schema` need the package jsonschema",
+            "pip install 'webhookctl[schema]'",
+        ) from None
+    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda error: list(error.path))
+    return [
+        f"{'.'.join(str(step) for step in error.path) or 'the body'}: {error.message}" for error in errors[:5]
+    ]
