@@ -1,6 +1,7 @@
 """webhookctl: receive, verify, record, replay and forge webhooks, for any provider, offline, exact to the byte.
 
-From Python: `sign`, `verify`, `forge`, `load_fixture`, `WebhookServer`. Each is loaded when it is first used.
+From Python: `sign`, `verify`, `forge`, `load_fixture`, `WebhookServer` and what `__all__` names. Each is loaded when
+it is first used. (PYTEST_DONT_REWRITE: no warning of pytest where this was imported before its plugins.)
 """
 
 from typing import TYPE_CHECKING
@@ -9,12 +10,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from webhookctl.errors import WebhookctlError
-    from webhookctl.library.delivery import Answer, Delivery, forge, load_fixture
+    from webhookctl.library.answer import Answer
+    from webhookctl.library.client import WebhookClient
+    from webhookctl.library.delivery import ATTACKS, Delivery, forge, load_fixture
+    from webhookctl.library.mock import WebhookMock
     from webhookctl.library.server import Received, WebhookServer
     from webhookctl.library.signatures import sign, verify
-    from webhookctl.library.target import Command
+    from webhookctl.library.target import Command, Target
     from webhookctl.model import Verdict, VerdictKind
-    from webhookctl.signing.attack import ATTACKS
 
 __all__ = [
     "ATTACKS",
@@ -22,8 +25,11 @@ __all__ = [
     "Command",
     "Delivery",
     "Received",
+    "Target",
     "Verdict",
     "VerdictKind",
+    "WebhookClient",
+    "WebhookMock",
     "WebhookServer",
     "WebhookctlError",
     "forge",
@@ -33,13 +39,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ATTACKS": "signing.attack",
-    "Answer": "library.delivery",
+    "ATTACKS": "library.delivery",
+    "Answer": "library.answer",
     "Command": "library.target",
     "Delivery": "library.delivery",
     "Received": "library.server",
+    "Target": "library.target",
     "Verdict": "model",
     "VerdictKind": "model",
+    "WebhookClient": "library.client",
+    "WebhookMock": "library.mock",
     "WebhookServer": "library.server",
     "WebhookctlError": "errors",
     "forge": "library.delivery",

@@ -12,6 +12,8 @@ from webhookctl.model import Request, Secret, VerdictKind, with_headers
 from webhookctl.signing import Scheme, make_key
 from webhookctl.signing.attack import (
     ATTACKS,
+    FORGERIES,
+    REPLAYED,
     Attacked,
     NotApplicable,
     SignRequest,
@@ -159,3 +161,9 @@ def test_a_tampered_json_body_stays_json_and_is_another_one(document: object, is
 def test_any_bytes_can_be_tampered_with() -> None:
     for body in (b"", b"\xff", b"1", b"12", b"\\u0031", b"a=b&c=dd"):
         assert tampered(body) != body
+
+
+def test_a_replay_is_a_forgery_of_two_deliveries_and_no_attack_on_a_signature() -> None:
+    assert FORGERIES == (*ATTACKS, REPLAYED)
+    assert attack_named(REPLAYED.name) is None
+    assert len({forgery.name for forgery in FORGERIES}) == len(FORGERIES)

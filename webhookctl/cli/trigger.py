@@ -27,6 +27,16 @@ def trigger(
     removals: options.Removals = None,
     set_new: options.Creating = False,
     header: options.HeaderTexts = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            "--attack",
+            metavar="NAME",
+            help="Forge it so that the endpoint has to refuse it: unsigned, empty-signature, truncated-signature, "
+            "wrong-secret, tampered, reserialised, weak-algorithm, stale, future, replayed.",
+            autocompletion=options.complete_attack,
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", min=0, help="The same N gives the same payload, byte for byte."),
@@ -51,7 +61,8 @@ def trigger(
       webhookctl trigger payment_intent.succeeded
       webhookctl trigger github/push --to http://localhost:3000/hooks --set ref=refs/heads/dev
 
-    The payload is realistic and consistent; nothing but the endpoint is contacted.
+    The payload is realistic and consistent; nothing but the endpoint is contacted. With --attack the exit code
+    is 0 when the endpoint refuses (4xx), 1 when it does not.
     """
     from webhookctl.wiring.project import open_project
 
@@ -67,13 +78,22 @@ def trigger(
     edits = parse_edits(assignments or [], removals or [], header or [], is_creating=set_new)
     from webhookctl.wiring.sending import forging
 
+    forgery = None
+    if attack is not None:
+        from webhookctl.wiring.attacking import attack_called
+
+        forgery = attack_called(attack)
     endpoint = project.target(to) if not dry_run or to else sending.imagined_endpoint(project)
-    work = [
-        forging(
-            project, template, edits, secret_flags=secret or [], seed=seed, url=sending.full_url(endpoint)
-        )
-    ]
-    command = sending.Command("trigger", is_json=json, is_plain=plain)
+    url = sending.full_url(endpoint)
+    if forgery is None:
+        work = [forging(project, template, edits, secret_flags=secret or [], seed=seed, url=url)]
+    else:
+        from webhookctl.wiring.attacking import attacking, refuse_foreign
+
+        if not dry_run and not owns_host:
+            refuse_foreign(endpoint)
+        work = attacking(project, template, edits, forgery, secret_flags=secret or [], seed=seed, url=url)
+    command = sending.Command("trigger", is_json=json, is_plain=plain, attack=forgery)
     if dry_run:
         return command.show_only(work, endpoint)
     send_options = sending.send_options(

@@ -74,9 +74,9 @@ def judge_body(
         yield "", "is not JSON", "JSON", _short(text)
         return
     if expect.subset is not None:
-        yield from _different(expect.subset, document, "", is_exact=False)
+        yield from differences(expect.subset, document, "", is_exact=False)
     if expect.exactly is not None:
-        yield from _different(expect.exactly, document, "", is_exact=True)
+        yield from differences(expect.exactly, document, "", is_exact=True)
     if expect.schema is not None:
         for problem in validate(expect.schema, document):
             yield "", problem, "valid by its schema", _short(text)
@@ -86,14 +86,17 @@ def judge_body(
             yield f".{path}", "is there", "absent", _shown(found)
 
 
-def _different(wanted: Json, got: Json, path: str, *, is_exact: bool) -> Iterator[tuple[str, str, str, str]]:
-    """Differences, each at its path. Objects may hold more keys unless `is_exact`; lists are compared as they are."""
+def differences(wanted: Json, got: Json, path: str, *, is_exact: bool) -> Iterator[tuple[str, str, str, str]]:
+    """How `got` differs: path, message, expected, received.
+
+    Objects may hold more keys unless `is_exact`; lists are compared as they are.
+    """
     if isinstance(wanted, dict) and isinstance(got, dict):
         for key, value in wanted.items():
             if key not in got:
                 yield f"{path}.{key}", "is missing", _shown(value), "absent"
             else:
-                yield from _different(value, got[key], f"{path}.{key}", is_exact=is_exact)
+                yield from differences(value, got[key], f"{path}.{key}", is_exact=is_exact)
         if is_exact:
             for key in got:
                 if key not in wanted:
@@ -102,7 +105,7 @@ def _different(wanted: Json, got: Json, path: str, *, is_exact: bool) -> Iterato
         if len(wanted) != len(got):
             yield path, f"has {len(got)} items", f"{len(wanted)} items", _shown(got)
         for index, (each, other) in enumerate(zip(wanted, got, strict=False)):
-            yield from _different(each, other, f"{path}[{index}]", is_exact=is_exact)
+            yield from differences(each, other, f"{path}[{index}]", is_exact=is_exact)
     elif not _is_same(wanted, got):
         yield path, "is another", _shown(wanted), _shown(got)
 

@@ -30,12 +30,16 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command without a shell; ``{port}`` and ``{mock.url}`` are filled in when it is run, in `environment` too."""
+    """A command; ``{port}`` and ``{mock.url}`` are filled in when it is run, in `environment` too.
+
+    With `is_shell` the only argument is a text for the shell, and what is filled in is quoted for it.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""  # relative to the contract file
     place: Place | None = None
+    is_shell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,47 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """An HTTP call that sets a sender off; ``{listener.url}`` is filled in when it is made."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderExpectation:
+    """What a sender has to do; what is False, None or empty is not asked for. `content` is of each attempt.
+
+    `backoff`: the gaps between attempts grow. `place` tells where each key is written, "" the whole.
+    """
+
+    attempts: int | None = None
+    is_signed: bool = False
+    same_id: bool = False
+    fresh_timestamp: bool = False
+    backoff: bool = False
+    no_redirect_followed: bool = False
+    content: Expectation = Expectation()
+    place: Mapping[str, Place] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A sender's own contract: what sets it off, the answers to its attempts in order, how long it may take.
+
+    `quiet_s` without an attempt have to pass before their number is believed (None: the contract's settle time).
+    """
+
+    trigger: Command | Call
+    answers: tuple[Reply, ...] = (Reply(),)
+    within_s: float = 10.0
+    quiet_s: float | None = None
+    expect: SenderExpectation = SenderExpectation()
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Deliveries in order, what has to be answered to each, and what has to have happened in the end.
 
@@ -235,8 +280,11 @@ class Case:
     is_permuted: bool = False
     expect: Expectation = Expectation()
     effects: tuple[Effect, ...] = ()
+    has_snapshot: bool = False  # the answers are compared with those saved beside the contract
+    unstable: tuple[str, ...] = ()  # paths of the answers' bodies that a snapshot leaves out
     skip: str = ""  # why it is not run now
     place: Place = NOWHERE
+    sender: Sender | None = None  # a case of `sends`, without steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,5 +298,9 @@ class Contract:
     cases: tuple[Case, ...] = ()
     settle_s: float = 0.3
     is_parallel: bool = False
-    speed: float = 1000.0  # how much faster than the provider's own a retry schedule is played
+    speed: float | None = (
+        None  # how much faster than the provider's a retry schedule is played; None: in seconds
+    )
     reads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # event → path → type, for drift
+    sends: tuple[Case, ...] = ()  # what a sender has to do
+    listener_port: int = 0  # where senders send to; 0: any that is free

@@ -3,7 +3,7 @@
 Knows the words only: no file, no terminal, no report format.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from webhookctl.model import Attempt, Request
@@ -79,7 +79,7 @@ class CaseResult:
 class RunResult:
     """Everything one `webhookctl test` did."""
 
-    cases: tuple[CaseResult, ...]
+    cases: tuple[CaseResult, ...] = field(repr=False)  # asyncio shows a task's result in its own repr
     started_at_s: float
     duration_s: float
     seed: int

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from webhookctl.errors import UsageError
 
 _TOKEN = re.compile(r"\s*(\(|\)|\"[^\"]*\"|'[^']*'|[^\s()]+)")
+_DEEPEST = 100
 Fits = Callable[[str], bool]
 
 
@@ -18,6 +19,8 @@ def expression(text: str) -> Fits:
     Raises UsageError `keyword-invalid`.
     """
     words = [match[1] for match in _TOKEN.finditer(text)]
+    if words.count("(") + words.count("not") > _DEEPEST:
+        raise _invalid(text[:60], "it is nested too deeply")
     fits, rest = _either(words, text)
     if rest:
         raise _invalid(text, f"{rest[0]!r} is one too many")

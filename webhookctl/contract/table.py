@@ -3,13 +3,14 @@
 Must not know contracts.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn, TypeVar
 
-from webhookctl.contract.places import Path, places
+from webhookctl.contract.places import Path, Places, Spot, places
 from webhookctl.contract.result import Place
 from webhookctl.errors import UsageError
 
@@ -24,30 +25,47 @@ _KINDS: Mapping[type, str] = {
 }
 
 
+_SYNTAX_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
+_SHOWN_COLUMNS = 100  # of a source line that is longer, those around the caret
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A TOML file read: its path as people know it, its lines, and where each key stands."""
+    """A TOML file read: its path as people know it, its lines, and where each key and value stands."""
 
     origin: str
     lines: Sequence[str]
-    places: Mapping[Path, tuple[int, int]]
+    places: Places
 
     def place(self, path: Path) -> Place:
-        """Where `path` is written; the nearest thing around it when it is not there itself."""
-        while path and path not in self.places:
+        """Where the key `path` is written; the nearest thing around it when it is not there itself."""
+        keys = self.places.keys
+        while path and path not in keys:
             path = path[:-1]
-        line, column = self.places.get(path, (0, 0))
+        line, column = keys.get(path, (0, 0))
         return Place(self.origin, line, column)
 
-    def fault(self, path: Path, problem: str, hint: str = "") -> UsageError:
-        """The error `contract-invalid` that points at `path`."""
+    def fault(self, path: Path, problem: str, hint: str = "", *, is_value: bool = False) -> UsageError:
+        """The error `contract-invalid` that points at the key `path`, or with `is_value` at its value."""
         place = self.place(path)
-        if not place.line:
+        spot = (place.line, place.column)
+        if is_value:
+            spot = self.places.values.get(path, spot)
+        return self.fault_at(spot, problem, hint)
+
+    def fault_at(self, spot: Spot, problem: str, hint: str = "") -> UsageError:
+        """The error `contract-invalid` that points at line and column; at the file alone for line 0."""
+        line, column = spot
+        if not line:
             return UsageError("contract-invalid", f"{self.origin}: {problem}", hint)
-        line = self.lines[place.line - 1]
-        caret = " " * (place.column - 1) + "^"
-        text = f"{self.origin}:{place.line}:{place.column}: {problem}\n  {line}\n  {caret}"
-        return UsageError("contract-invalid", text, hint)
+        start = max(0, column - 1 - _SHOWN_COLUMNS // 2)
+        text = self.lines[line - 1].replace("\t", " ")[start : start + _SHOWN_COLUMNS]
+        caret = " " * (column - 1 - start) + "^"
+        shown = f"{self.origin}:{line}:{column}: {problem}\n  {text}\n  {caret}"
+        return UsageError("contract-invalid", shown, hint)
+
+
+NO_PLACES = Places({}, {})
 
 
 def parse(toml: bytes, origin: str) -> "Table":
@@ -57,11 +75,20 @@ def parse(toml: bytes, origin: str) -> "Table":
     except UnicodeDecodeError as error:
         problem = f"{origin}: byte {error.start} is not UTF-8"
         raise UsageError("contract-invalid", problem, "save it as UTF-8") from None
+    lines = text.split("\n")
     try:
         content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
-        raise UsageError("contract-invalid", f"{origin}: not TOML: {error}") from None
-    return Table(Source(origin, text.split("\n"), places(text)), (), content)
+        return Table(Source(origin, lines, places(text)), (), content)
+    except RecursionError:
+        raise UsageError("contract-invalid", f"{origin}: nested too deeply") from None
+    except ValueError as error:  # also numbers of thousands of digits
+        found = _SYNTAX_PLACE.search(str(error))
+        spot = (len(lines), len(lines[-1]) + 1)
+        if found is not None and found[1]:
+            spot = (int(found[1]), int(found[2]))
+        problem = f"not TOML: {_SYNTAX_PLACE.sub('', str(error))}"
+        source = Source(origin, lines, NO_PLACES)
+        raise source.fault_at(spot, problem, 'texts are in quotes: send = "stripe/paid"') from None
 
 
 class Table:
@@ -85,8 +112,8 @@ class Table:
         return self.source.place((*self._path, key))
 
     def refuse(self, key: str, problem: str, hint: str = "") -> NoReturn:
-        """Raise the error that points at `key`."""
-        raise self.source.fault((*self._path, key), f"{key} {problem}", hint)
+        """Raise the error that points at the value of `key`."""
+        raise self.source.fault((*self._path, key), f"{key} {problem}", hint, is_value=True)
 
     def has(self, key: str) -> bool:
         self._asked.append(key)
@@ -175,7 +202,8 @@ class Table:
     def finish(self) -> None:
         """Refuse a key that nobody asked for, with what was probably meant."""
         for key in self._rest:
-            self.refuse(key, "is not known here", suggestion(key, self._asked))
+            problem = f"{key} is not known here"
+            raise self.source.fault((*self._path, key), problem, suggestion(key, self._asked))
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""A delivery in a program's hands: forged or loaded, signed, sent, and the answer with what a test asks of it.
+"""A delivery in a program's hands: forged or loaded, edited, signed, sent.
 
 Must not know pytest.
 """
@@ -7,77 +7,38 @@ import json
 import secrets as randomness
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from time import time  # noqa: TID251  (deliveries are signed now)
 from typing import Any
 
-from webhookctl import catalogue, jsontext, signing
+from webhookctl import catalogue
 from webhookctl.address import addressed, parse_endpoint
 from webhookctl.delivery import prepare
 from webhookctl.delivery.prepare import Edits
-from webhookctl.errors import EndpointError, UsageError
+from webhookctl.errors import EndpointError, FixtureError, UsageError
 from webhookctl.fixture import Fixture
+from webhookctl.library.answer import Answer, first_value
 from webhookctl.library.background import sending
+from webhookctl.library.bell import result_of
+from webhookctl.library.scheme import scheme_of
 from webhookctl.model import Attempt, Headers, Request, Secret
+from webhookctl.signing import Scheme
+from webhookctl.signing.attack import ATTACKS as _ATTACKS
 from webhookctl.signing.attack import Attack, NotApplicable, attack_named, forge_attack
+
+ATTACKS = tuple(attack.name for attack in _ATTACKS)
+"""The names of the attacks that `forge` and `WebhookClient.send` take."""
 
 _NO_URL = "http://localhost/"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver answered. `elapsed_s` is from the first byte sent to the last one received."""
-
-    status: int
-    reason: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    elapsed_s: float
-    delivery: "Delivery" = field(repr=False)
-
-    @property
-    def is_accepted(self) -> bool:
-        """2xx: a webhook sender counts nothing else as delivered."""
-        return 200 <= self.status < 300
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def assert_accepted(self, *, within_s: float | None = None) -> None:
-        """Raises AssertionError unless it is 2xx, and came within `within_s`."""
-        if not self.is_accepted:
-            raise AssertionError(f"not accepted: {self._shown()}")
-        if within_s is not None and self.elapsed_s > within_s:
-            raise AssertionError(
-                f"accepted after {self.elapsed_s:.3f} s, the limit is {within_s:g} s: {self._shown()}"
-            )
-
-    def assert_refused(self) -> None:
-        """Raises AssertionError unless it is 4xx: what is not trusted is refused, without failing over it."""
-        if not 400 <= self.status < 500:
-            what = self.delivery.attack or "it"
-            raise AssertionError(f"{what} was not refused: {self._shown()}")
-
-    def _shown(self) -> str:
-        what = " ".join(filter(None, (self.delivery.provider, self.delivery.event))) or self.delivery.method
-        body = self.text if len(self.body) <= 500 else self.text[:500] + "…"
-        return f"{what} was answered {self.status} {self.reason}: {body}".rstrip(": ")
-
-    def json(self) -> Any:
-        """The body as JSON. Raises ValueError."""
-        return json.loads(self.body)
-
-    def header(self, name: str) -> str | None:
-        """The first value of the header `name`, in any case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Delivery:
     """One delivery, whole and signed: what would go over the wire, or goes with `send`.
 
-    `headers` are (name, value) pairs without Host and Content-Length.
+    `headers` are (name, value) pairs without Host and Content-Length. `secrets` are what it was signed with, to be
+    left out of reports; they do not show themselves.
     """
 
     provider: str | None
@@ -88,17 +49,30 @@ class Delivery:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     attack: str | None = None
-    _saved: Fixture | None = field(default=None, repr=False, compare=False)
-    _message_id: str = field(default="msg_sample", repr=False, compare=False)
+    secrets: tuple[Secret, ...] = field(default=(), compare=False)
+    _saved: Fixture | None = field(default=None, compare=False)
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
         return json.loads(self.body)
 
+    def header(self, name: str) -> str | None:
+        """The first value of the header `name`, in any case."""
+        return first_value(self.headers, name)
+
     @property
     def header_map(self) -> dict[str, str]:
         """The headers as a dictionary, as HTTP clients take them."""
         return dict(self.headers)
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether its signature was taken out when it was saved: then it has to be `signed` first."""
+        return any(value in ("{resign}", "{redacted}") for _, value in self.headers)
+
+    def __repr__(self) -> str:
+        about = (self.provider, self.event, self.attack and f"[{self.attack}]", self.id)
+        return f"<Delivery {' '.join(filter(None, about)) or self.method}, {len(self.body):,} bytes>"
 
     def signed(
         self, *, secret: str, url: str = _NO_URL, at_s: float | None = None, has_new_id: bool = False
@@ -110,21 +84,22 @@ class Delivery:
         if self.provider is None:
             raise UsageError(
                 "provider-missing",
-                "the delivery says no provider that webhookctl knows",
-                "forge or save another",
+                "the delivery says no provider that webhookctl knows, so it cannot be signed",
+                "send it as it is",
             )
-        saved = self._saved or self._as_fixture()
+        saved, key = self._saved or self._as_fixture(), Secret(secret)
         prepared = prepare.resign(
             saved,
             Edits(),
-            scheme=signing.load(self.provider),
-            secrets=(Secret(secret),),
+            scheme=scheme_of(self.provider),
+            secrets=(key,),
             now_s=time() if at_s is None else at_s,
             url=url,
             fresh_id=(lambda old: prepare.renewed(old, randomness.choice)) if has_new_id else None,
         )
         made = _of_request(prepared.request, self)
-        return replace(made, id=prepared.detection.delivery_id or self.id, attack=None)
+        new_id = prepared.detection.delivery_id or self.id
+        return replace(made, id=new_id, attack=None, secrets=(key,), _saved=None)
 
     def edited(self, changes: Mapping[str, Any] | None = None, *, unset: Sequence[str] = ()) -> "Delivery":
         """The same delivery with other values at dotted paths of its JSON body; the old signature no longer fits.
@@ -136,16 +111,34 @@ class Delivery:
         return replace(self, body=body, _saved=None)
 
     def send(self, url: str, *, timeout_s: float = 30.0) -> Answer:
-        """Send it to `url` byte for byte and return the answer. Raises EndpointError when there is none."""
-        attempt = sending().run(_send(self, url, timeout_s))
-        return _answer(self, attempt)
+        """Send it to `url` byte for byte and return the answer.
+
+        Raises EndpointError when there is none, FixtureError `fixture-redacted` when it has to be `signed` first,
+        UsageError `url-invalid`.
+        """
+        return _answer(self, sending().run(self._attempt(url, timeout_s)))
 
     async def send_async(self, url: str, *, timeout_s: float = 30.0) -> Answer:
-        """As `send`, for code that runs on an asyncio loop."""
-        import asyncio
+        """As `send`, for a receiver that runs on the very loop of the caller: asyncio or trio."""
+        return _answer(self, await result_of(sending().submit(self._attempt(url, timeout_s))))
 
-        attempt = await asyncio.wrap_future(sending().submit(_send(self, url, timeout_s)))
-        return _answer(self, attempt)
+    async def _attempt(self, url: str, timeout_s: float) -> Attempt:
+        from webhookctl.net.forwarder import Forwarder, tls_context
+
+        if self.is_redacted:
+            raise FixtureError(
+                "fixture-redacted",
+                "what the delivery was signed with was redacted when it was saved",
+                "make a new signature: delivery.signed(secret=…), or webhook.replay(delivery)",
+            )
+        endpoint = parse_endpoint(url)
+        tls = tls_context(insecure=False, ca_file=None) if endpoint.is_tls else None
+        forwarder = Forwarder(tls=tls, now_s=time)
+        request = Request(self.method, self.target, _wire(self.headers), self.body)
+        try:
+            return await forwarder.send(endpoint, addressed(request, endpoint), timeout_s=timeout_s)
+        finally:
+            forwarder.close()
 
     def _as_fixture(self) -> Fixture:
         request = Request(self.method, self.target, _wire(self.headers), self.body)
@@ -154,7 +147,7 @@ class Delivery:
             request=request,
             provider=self.provider,
             event=self.event,
-            delivery_id=self._message_id if self.id is None else self.id,
+            delivery_id=self.id,
         )
 
 
@@ -177,12 +170,12 @@ def forge(
     `attack-unknown`, `attack-not-applicable`, `path-unknown`.
     """
     template = catalogue.resolve(event, provider=provider)
-    scheme, key = signing.load(template.provider), Secret(secret)
+    scheme, key = scheme_of(template.provider), Secret(secret)
     now_s = time() if at_s is None else at_s
     edits = Edits(_assignments(set or {}), tuple(unset), True)
     number = randomness.randbits(48) if seed is None else seed
 
-    def make(scheme: signing.Scheme, key: Secret, made_at_s: float) -> prepare.Prepared:
+    def make(scheme: Scheme, key: Secret, made_at_s: float) -> prepare.Prepared:
         return prepare.forge(
             template,
             edits,
@@ -196,7 +189,9 @@ def forge(
 
     prepared = make(scheme, key, now_s)
     detection = prepared.detection
-    about = Delivery(template.provider, detection.event, detection.delivery_id, "POST", "/", (), b"", attack)
+    about = Delivery(
+        template.provider, detection.event, detection.delivery_id, "POST", "/", (), b"", attack, (key,)
+    )
     if attack is None:
         return _of_request(prepared.request, about)
     forged = forge_attack(
@@ -209,7 +204,7 @@ def forge(
         random=randomness.token_bytes,
     )
     if isinstance(forged, NotApplicable):
-        raise UsageError("attack-not-applicable", f"{attack}: {forged.reason}")
+        raise UsageError("attack-not-applicable", f"{attack}: {forged.reason}", "leave this attack out")
     return _of_request(forged.request, about)
 
 
@@ -239,33 +234,21 @@ def _wire(headers: Sequence[tuple[str, str]]) -> Headers:
 
 
 def _assignments(values: Mapping[str, Any]) -> tuple[tuple[str, bytes], ...]:
-    texts = tuple((path, json.dumps(value).encode("utf-8")) for path, value in values.items())
-    assert all(jsontext.is_json(text) for _, text in texts)
-    return texts
+    try:
+        return tuple(
+            (path, json.dumps(value, allow_nan=False).encode("ascii")) for path, value in values.items()
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError("set-invalid", f"a value to set is not JSON: {error}") from error
 
 
 def _attack(name: str) -> Attack:
-    from webhookctl.signing.attack import ATTACKS
-
     found = attack_named(name)
     if found is None:
-        known = ", ".join(attack.name for attack in ATTACKS)
-        raise UsageError("attack-unknown", f"there is no attack {name!r}", f"known: {known}")
+        close = get_close_matches(name, ATTACKS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(ATTACKS)}"
+        raise UsageError("attack-unknown", f"there is no attack {name!r}", hint)
     return found
-
-
-async def _send(delivery: Delivery, url: str, timeout_s: float) -> Attempt:
-    from webhookctl.net.forwarder import Forwarder
-    from webhookctl.wiring.listening import client_tls
-
-    endpoint = parse_endpoint(url)
-    tls = client_tls(is_insecure=False, ca_file=None) if endpoint.is_tls else None
-    forwarder = Forwarder(tls=tls, now_s=time)
-    request = Request(delivery.method, delivery.target, _wire(delivery.headers), delivery.body)
-    try:
-        return await forwarder.send(endpoint, addressed(request, endpoint), timeout_s=timeout_s)
-    finally:
-        forwarder.close()
 
 
 def _answer(delivery: Delivery, attempt: Attempt) -> Answer:

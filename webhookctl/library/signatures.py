@@ -5,9 +5,11 @@ Secrets are given, never looked for.
 
 from collections.abc import Iterable, Mapping
 from time import time  # noqa: TID251  (the default of `at_s`)
+from typing import Any
 
 from webhookctl import signing
 from webhookctl.errors import UsageError
+from webhookctl.library.scheme import scheme_of
 from webhookctl.model import Headers, Request, Secret, Verdict
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
@@ -30,7 +32,7 @@ def sign(
     `secret-malformed` or `signature-in-body` (then use `forge` or `Delivery.signed`).
     """
     fields = signing.sign(
-        signing.load(provider),
+        scheme_of(provider),
         Secret(secret),
         body=_bytes(body),
         timestamp_s=time() if at_s is None else at_s,
@@ -67,7 +69,7 @@ def verify(
     target = "/" + url.partition("://")[2].partition("/")[2]
     request = Request(method, target, header_fields(headers), bytes(body))
     return signing.verify(
-        signing.load(provider),
+        scheme_of(provider),
         [Secret(each) for each in secrets],
         request,
         now_s=time() if at_s is None else at_s,
@@ -78,7 +80,8 @@ def verify(
 
 def header_fields(headers: HeaderFields) -> Headers:
     """Header fields as pairs of latin-1 bytes."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    items = getattr(headers, "items", None)  # also of what is no Mapping: werkzeug's, http.client's
+    pairs: Any = headers if items is None else items()
     return tuple((_latin(name), _latin(value)) for name, value in pairs)
 
 

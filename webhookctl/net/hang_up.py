@@ -29,20 +29,29 @@ async def send_and_hang_up(
     if not is_body_sent:
         data = data[: len(data) - len(request.body)]
     started_at_s, start = now_s(), perf_counter()
-    failure = Failure(FailureKind.CLOSED, "hung up without waiting for the answer, as asked")
     try:
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(
-                endpoint.host, endpoint.port, ssl=tls if endpoint.is_tls else None
-            )
-            writer.write(data)
-            await writer.drain()
-            writer.close()
-            await writer.wait_closed()
+            await _send(endpoint, data, tls)
+        failure = Failure(FailureKind.CLOSED, "hung up without waiting for the answer, as asked")
     except TimeoutError:
         failure = Failure(FailureKind.TIMEOUT, f"{endpoint.origin} took nothing for {timeout_s:g} s")
     except ConnectionRefusedError:
-        failure = Failure(FailureKind.REFUSED, f"nothing listens at {endpoint.origin}")
+        failure = Failure(FailureKind.REFUSED, "it refuses connections")
     except OSError as error:
         failure = Failure(FailureKind.NETWORK, f"{endpoint.origin}: {error.strerror or error}")
-    return Attempt(endpoint.url, started_at_s, (perf_counter() - start) * 1000, failure=failure)
+    return Attempt(
+        endpoint.origin + request.target, started_at_s, (perf_counter() - start) * 1000, failure=failure
+    )
+
+
+async def _send(endpoint: Endpoint, data: bytes, tls: ssl.SSLContext | None) -> None:
+    _, writer = await asyncio.open_connection(
+        endpoint.host, endpoint.port, ssl=(tls or True) if endpoint.is_tls else None
+    )
+    try:
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()

@@ -5,6 +5,8 @@ Knows nothing of contracts beyond their replies as responses.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import Self
 
 from webhookctl.model import Capture, Request, Response
@@ -20,6 +22,7 @@ class MockServer:
         self._replies = replies
         self._answered = 0
         self.calls: list[Request] = []
+        self.called_at_s = -inf  # the last time, monotonic
         self._listener = Listener(
             self._answer,
             host="127.0.0.1",
@@ -47,6 +50,7 @@ class MockServer:
         await self._listener.__aexit__()
 
     async def _answer(self, capture: Capture) -> Response:
+        self.called_at_s = monotonic()
         if len(self.calls) < MAX_CALLS:
             self.calls.append(capture.request)
         delay_s, response = self._replies[min(self._answered, len(self._replies) - 1)]

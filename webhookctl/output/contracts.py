@@ -3,6 +3,9 @@
 Knows results only. What came from outside is made safe for a terminal here.
 """
 
+import sys
+from typing import IO
+
 from webhookctl.contract.result import CaseResult, Complaint, Outcome, RunResult
 from webhookctl.formats import safe_line
 from webhookctl.output.painter import Painter
@@ -62,3 +65,39 @@ class TestReport:
         """``5 passed, 1 failed in 0.8 s``"""
         counts = [f"{run.count(outcome)} {outcome.value}" for outcome in Outcome if run.count(outcome)]
         self._line(0, ("strong", f"{', '.join(counts)} in {run.duration_s:.1f} s"))
+
+
+class Progress:
+    """One line on stderr that tells what is played now; drawn only where a person watches a terminal."""
+
+    def __init__(self, *, total: int, is_shown: bool, stream: IO[str] | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._is_shown = is_shown and self._stream.isatty()
+        self._total = total
+        self._done = 0
+        self._is_drawn = False
+
+    def begin(self, name: str) -> None:
+        """A case begins."""
+        if not self._is_shown:
+            return
+        from shutil import get_terminal_size
+
+        text = f"  {self._done + 1}/{self._total}  {safe_line(name)}"
+        self._write("\r\x1b[2K" + text[: max(get_terminal_size().columns - 1, 0)])
+        self._is_drawn = True
+
+    def end(self) -> None:
+        """A case ended: the line makes room for what is shown of it."""
+        self._done += 1
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_drawn:
+            self._write("\r\x1b[2K")
+            self._is_drawn = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

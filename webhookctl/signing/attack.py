@@ -44,6 +44,16 @@ ATTACKS = (
     Attack("future", "rightly signed, in the future", "timestamps of the future are accepted"),
 )
 
+REPLAYED = Attack(
+    "replayed",
+    "a delivery that was accepted, byte for byte once more",
+    "a delivery that was recorded can be played again",
+)
+"""Right by its signature, so no verifier tells it from the first: it takes two deliveries."""
+
+FORGERIES = (*ATTACKS, REPLAYED)
+"""All that `test` and `trigger` can do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attacked:

@@ -4,16 +4,15 @@ Must not know formats.
 """
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from webhookctl import config, redact
-from webhookctl.contract.model import Contract
 from webhookctl.contract.result import CaseResult, Complaint, Delivered, RunResult
-from webhookctl.errors import UsageError, WebhookctlError
+from webhookctl.errors import UsageError
 from webhookctl.model import Headers, Response, header_value
 from webhookctl.output.reports import FORMATS, markdown
+from webhookctl.output.reports.lines import case_line, run_line
 from webhookctl.wiring.project import Project
 
 _MASK = "****"
@@ -50,19 +49,47 @@ def parse_reports(texts: Sequence[str]) -> list[ReportPlan]:
     return plans
 
 
-def write_reports(run: RunResult, plans: Sequence[ReportPlan]) -> str:
-    """Write the reports that have a file; the text of the one for stdout, "" when there is none.
+class Reports:
+    """The reports of one run, written as they can be: NDJSON a line for each case, the others at the end.
 
-    Raises UsageError `report-unwritable`.
+    Raises UsageError `report-unwritable`, for NDJSON before anything is played.
     """
-    shown = ""
-    for plan in plans:
-        text = FORMATS[plan.format](run)
-        if plan.path is None:
-            shown = text
-        else:
-            _write(plan.path, text)
-    return shown
+
+    def __init__(self, plans: Sequence[ReportPlan]) -> None:
+        self._plans = plans
+        for plan in plans:
+            if plan.format == "ndjson" and plan.path is not None:
+                _write(plan.path, "")
+
+    @property
+    def takes_stdout(self) -> bool:
+        """Whether one of them goes to stdout."""
+        return any(plan.path is None for plan in self._plans)
+
+    def take(self, case: CaseResult) -> str:
+        """Tell of a case that ended; what stdout gets of it."""
+        return self._told(case_line(case))
+
+    def finish(self, run: RunResult) -> str:
+        """Write what is left; what stdout gets of it."""
+        shown = self._told(run_line(run))
+        for plan in self._plans:
+            if plan.format != "ndjson":
+                text = FORMATS[plan.format](run)
+                if plan.path is None:
+                    shown = text
+                else:
+                    _write(plan.path, text)
+        return shown
+
+    def _told(self, line: str) -> str:
+        shown = ""
+        for plan in self._plans:
+            if plan.format == "ndjson" and plan.path is not None:
+                _write(plan.path, line, mode="a")
+            elif plan.format == "ndjson":
+                shown = line
+        return shown
 
 
 def github_summary(run: RunResult) -> bool:
@@ -87,17 +114,6 @@ def _write(path: Path, text: str, *, mode: str = "w") -> None:
             f"the report {path} cannot be written: {error.strerror}",
             "choose another file",
         ) from error
-
-
-def secret_values(project: Project, contracts: Sequence[Contract]) -> set[str]:
-    """The secrets that these contracts sign with, to be erased wherever they stand."""
-    found: set[str] = set()
-    for contract in contracts:
-        for reference in contract.signer.secrets:
-            with suppress(WebhookctlError):
-                secrets = project.secrets(contract.signer.provider or "generic", flag=(reference,))
-                found.update(secret.reveal() for secret in secrets)
-    return found
 
 
 class Eraser:

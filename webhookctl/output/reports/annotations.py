@@ -4,7 +4,8 @@ Source: docs.github.com, workflow commands: data escapes %, CR and LF; propertie
 """
 
 from webhookctl.contract.result import CaseResult, Outcome, RunResult
-from webhookctl.output.reports.text import headline
+from webhookctl.formats import safe_line
+from webhookctl.output.reports.text import headline, title
 
 MAX_ANNOTATIONS = 10  # of a kind are shown for one step; the summary has them all
 _COMMANDS = {Outcome.FAILED: "error", Outcome.ERROR: "error", Outcome.UNSURE: "warning"}
@@ -23,7 +24,7 @@ def _line(case: CaseResult) -> str:
     place = next(
         (each.place for each in case.complaints if each.place is not None and each.place.line), case.contract
     )
-    properties = {"file": place.path, "title": case.id}
+    properties = {"file": safe_line(place.path), "title": title(case)}
     if place.line:
         properties["line"] = str(place.line)
         properties["col"] = str(place.column)

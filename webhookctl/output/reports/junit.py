@@ -7,8 +7,9 @@ import re
 from xml.etree import ElementTree as ET  # written only, never parsed
 
 from webhookctl.contract.result import CaseResult, Outcome, RunResult
+from webhookctl.formats import safe_line
 from webhookctl.output.record import timestamp
-from webhookctl.output.reports.text import details, headline
+from webhookctl.output.reports.text import details, headline, title, where
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
 
@@ -19,12 +20,12 @@ def junit(run: RunResult) -> str:
     contracts: dict[str, list[CaseResult]] = {}
     for case in run.cases:
         contracts.setdefault(case.contract.path, []).append(case)
-    for path, cases in contracts.items():
+    for cases in contracts.values():
         suite = ET.SubElement(
             suites,
             "testsuite",
             _counts(cases),
-            name=_legal(path),
+            name=_legal(where(cases[0])),
             time=f"{sum(case.duration_s for case in cases):.3f}",
             timestamp=timestamp(cases[0].started_at_s),
         )
@@ -50,10 +51,10 @@ def _add(suite: ET.Element, case: CaseResult) -> None:
     element = ET.SubElement(
         suite,
         "testcase",
-        name=_legal(case.id),
-        classname=_legal(case.contract.path),
+        name=_legal(title(case)),
+        classname=_legal(where(case)),
         time=f"{case.duration_s:.3f}",
-        file=_legal(case.contract.path),
+        file=_legal(where(case)),
     )
     if case.contract.line:
         element.set("line", str(case.contract.line))
@@ -70,7 +71,7 @@ def _add(suite: ET.Element, case: CaseResult) -> None:
         message = f"unsure: {message}"
     result = ET.SubElement(element, kind, message=_legal(message))
     if kind != "skipped":
-        result.set("type", case.complaints[0].what if case.complaints else "environment")
+        result.set("type", _legal(safe_line(case.complaints[0].what)) if case.complaints else "environment")
         result.text = _legal(details(case))
 
 

@@ -6,8 +6,9 @@ Everything from outside is escaped: no link, no HTML, no table cell of a name's 
 import re
 
 from webhookctl.contract.result import CaseResult, Outcome, RunResult
-from webhookctl.output.reports.text import details, headline
+from webhookctl.output.reports.text import details, headline, title, where
 
+MAX_DETAILS_CHARACTERS = 250_000  # GitHub takes a summary of 1 MiB, or none of it
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&@:])")
 _SIGNS = {
     Outcome.PASSED: "✅",
@@ -23,17 +24,23 @@ def markdown(run: RunResult) -> str:
     counts = ", ".join(f"{run.count(outcome)} {outcome.value}" for outcome in Outcome if run.count(outcome))
     lines = [f"## webhookctl test: {counts}", "", "| | case | contract | time | |", "|---|---|---|---:|---|"]
     lines += [_row(case) for case in run.cases]
+    room = MAX_DETAILS_CHARACTERS
     for case in run.cases:
         if case.outcome in (Outcome.FAILED, Outcome.ERROR):
-            lines += ["", f"### {_SIGNS[case.outcome]} {_escaped(case.id)}", "", _fenced(details(case))]
+            heading, text = f"### {_SIGNS[case.outcome]} {_escaped(title(case))}", details(case)
+            room -= len(text)
+            if room < 0:
+                lines += ["", "The details of the others are left out: the report has no room for them."]
+                break
+            lines += ["", heading, "", _fenced(text)]
     return "\n".join(lines) + "\n"
 
 
 def _row(case: CaseResult) -> str:
     cells = (
         f"{_SIGNS[case.outcome]} {case.outcome.value}",
-        _escaped(case.id),
-        _escaped(case.contract.path),
+        _escaped(title(case)),
+        _escaped(where(case)),
         f"{case.duration_s * 1000:,.0f} ms",
         _escaped(headline(case)),
     )

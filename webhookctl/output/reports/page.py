@@ -7,7 +7,7 @@ from html import escape
 
 from webhookctl.contract.result import CaseResult, Outcome, RunResult
 from webhookctl.output.record import timestamp
-from webhookctl.output.reports.text import details, headline
+from webhookctl.output.reports.text import details, headline, title, where
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--bad:#c22;--ok:#297a38;--dim:#777}
@@ -36,7 +36,7 @@ def page(run: RunResult) -> str:
 
 def _row(case: CaseResult) -> str:
     outcome = case.outcome.value
-    inside = f"{escape(case.id)}<br><span class=dim>{escape(_place(case))}</span>"
+    inside = f"{escape(title(case))}<br><span class=dim>{escape(_place(case))}</span>"
     if case.outcome is not Outcome.PASSED:
         inside += f"<br>{escape(headline(case))}"
     if case.outcome in (Outcome.FAILED, Outcome.ERROR):
@@ -46,4 +46,4 @@ def _row(case: CaseResult) -> str:
 
 
 def _place(case: CaseResult) -> str:
-    return f"{case.contract.path}:{case.contract.line}" if case.contract.line else case.contract.path
+    return f"{where(case)}:{case.contract.line}" if case.contract.line else where(case)

@@ -6,7 +6,7 @@ Source: testanything.org, version 14.
 import json
 
 from webhookctl.contract.result import CaseResult, Outcome, RunResult
-from webhookctl.output.reports.text import details, headline
+from webhookctl.output.reports.text import details, headline, title, where
 
 
 def tap(run: RunResult) -> str:
@@ -30,7 +30,7 @@ def _lines(number: int, case: CaseResult) -> list[str]:
         "  ---",
         f"  message: {json.dumps(headline(case))}",
         f"  severity: {'error' if case.outcome is Outcome.ERROR else 'fail'}",
-        f"  file: {json.dumps(case.contract.path)}",
+        f"  file: {json.dumps(where(case))}",
         f"  line: {case.contract.line}",
         f"  details: {json.dumps(details(case))}",
         "  ...",
@@ -38,7 +38,7 @@ def _lines(number: int, case: CaseResult) -> list[str]:
 
 
 def _described(case: CaseResult) -> str:
-    return _plain(f"{case.contract.path}: {case.id}")
+    return _plain(f"{where(case)}: {title(case)}")
 
 
 def _plain(text: str) -> str:

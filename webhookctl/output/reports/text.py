@@ -4,10 +4,11 @@ Must not know any report's format; the text is not escaped for one.
 """
 
 from webhookctl.contract.result import CaseResult, Complaint, Delivered
-from webhookctl.formats import safe_text
+from webhookctl.formats import safe_line, safe_text
 
 MAX_BODY_CHARACTERS = 4_000
 MAX_OUTPUT_CHARACTERS = 8_000
+MAX_DETAILS_CHARACTERS = 100_000
 _DELIVERIES = 10  # shown of one case, the last ones
 
 
@@ -31,7 +32,18 @@ def details(case: CaseResult) -> str:
         parts.append("last output of the receiver:\n" + case.output[-MAX_OUTPUT_CHARACTERS:])
     if case.reproduction:
         parts.append(f"again: {case.reproduction}")
-    return safe_text("\n\n".join(parts))
+    text = safe_text("\n\n".join(parts))
+    return text if len(text) <= MAX_DETAILS_CHARACTERS else f"{text[:MAX_DETAILS_CHARACTERS]}…"
+
+
+def title(case: CaseResult) -> str:
+    """The name of the case and its variant, in one line that steers no terminal and no viewer."""
+    return safe_line(case.id)
+
+
+def where(case: CaseResult) -> str:
+    """The path of the contract, as safe as `title`."""
+    return safe_line(case.contract.path)
 
 
 def _complaint(complaint: Complaint) -> str:
