@@ -16,7 +16,17 @@ BIN := .venv/bin
 demo: .venv/ready
 	@$(BIN)/webhookctl demo
 
-test: .venv/ready
+NPM_EXAMPLE := examples/express/node_modules
+
+# A machine without npm or network tests everything but the example with Express.
+$(NPM_EXAMPLE)/ready: examples/express/package.json
+	@if ! command -v npm >/dev/null; then \
+	  echo "npm is missing: the example with Express is left out"; \
+	elif npm install --prefix examples/express --silent --no-audit --no-fund --ignore-scripts --no-package-lock; then \
+	  touch $@; \
+	else echo "npm install failed: the example with Express is left out"; fi
+
+test: .venv/ready $(NPM_EXAMPLE)/ready
 	$(BIN)/python -m pytest
 
 # What the oracles' environment is made of: only a change of that is a reason to install anew.
@@ -88,4 +98,4 @@ docs: .venv/ready
 	$(BIN)/python docs/generate_handshakes.py
 
 clean:
-	rm -rf .venv .venv-bench .venv-fuzz .venv-oracles $(NPM_ORACLES) bench/npm/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-fuzz .venv-oracles $(NPM_ORACLES) $(NPM_EXAMPLE) bench/npm/node_modules build dist .pytest_cache .mypy_cache .ruff_cache

@@ -33,6 +33,8 @@ class WebhookctlError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # for tracebacks in programs and tests
 
 
 class UsageError(WebhookctlError):

@@ -1,5 +1,6 @@
 """The pages are true where a machine can tell: links lead somewhere, commands parse, snippets compile."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -13,7 +14,15 @@ import typer.main
 from webhookctl.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "fixtures" / "README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/*.md"),
+        *ROOT.glob("examples/*/README.md"),
+        ROOT / "fixtures" / "README.md",
+    ]
+)
 APPLICATION = typer.main.get_command(app)
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -182,12 +191,14 @@ def test_python_snippets_compile_and_toml_snippets_parse(page: Path) -> None:
 def test_every_setting_in_the_guides_is_one_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from webhookctl import config
 
+    schema = json.loads((ROOT / "docs" / "reference" / "contract.schema.json").read_text("utf-8"))
+    others = {"format", "id", "evidence", *schema["properties"]}  # fixtures, provider files, contracts
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     for page in PAGES:
         for number, snippet in enumerate(blocks(page, "toml")):
             table = tomllib.loads(snippet)
-            if not {"format", "id", "evidence"} & table.keys():  # those are fixtures and provider files
+            if not others & table.keys():
                 path = tmp_path / f"{page.stem}-{number}.toml"
                 path.write_text(snippet)
                 config.load(cwd=tmp_path, environ={}, explicit_path=path)

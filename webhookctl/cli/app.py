@@ -13,8 +13,11 @@ from typer.exceptions import TyperException
 from webhookctl import __version__
 from webhookctl.cli import (
     config,
+    contract,
+    contracts,
     demo,
     doctor,
+    drift,
     fixtures,
     keys,
     listen,
@@ -71,10 +74,13 @@ def options(
 app.command("listen")(listen.listen)
 app.command("trigger")(trigger.trigger)
 app.command("replay")(replay.replay)
+app.command("test")(contracts.play_contracts)
+app.command("drift")(drift.drift)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
 app.command("log")(log.log)
 app.command("show")(show.show)
+app.add_typer(contract.app, name="contract")
 app.add_typer(fixtures.app, name="fixtures")
 app.add_typer(keys.app, name="keys")
 app.add_typer(providers.app, name="providers")

@@ -24,6 +24,13 @@ def complete_event(incomplete: str) -> list[str]:
     return sorted({name for name in [*bare, *names, *challenges] if name.startswith(incomplete)})
 
 
+def complete_attack(incomplete: str) -> list[str]:
+    """Names of attacks for the shell."""
+    from webhookctl.signing.attack import FORGERIES
+
+    return [attack.name for attack in FORGERIES if attack.name.startswith(incomplete)]
+
+
 def complete_fixture(incomplete: str) -> list[str]:
     """Fixture names of this project for the shell."""
     from webhookctl.errors import WebhookctlError
@@ -110,7 +117,8 @@ Rate: TypeAlias = Annotated[
 OwnsHost: TypeAlias = Annotated[
     bool,
     typer.Option(
-        "--i-own-this-host", help="Allow load (more than 100, or 10 at once) on a host that is not local."
+        "--i-own-this-host",
+        help="Allow attacks and load (more than 100, or 10 at once) on a host that is not local.",
     ),
 ]
 FixtureFolderOption: TypeAlias = Annotated[

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from webhookctl.delivery.run import Prepare, Sent
     from webhookctl.model import Endpoint
     from webhookctl.output.painter import Painter
+    from webhookctl.signing.attack import Attack
     from webhookctl.wiring.project import Project
     from webhookctl.wiring.sending import SendOptions
 
@@ -78,6 +79,7 @@ class Command:
     name: str
     is_json: bool
     is_plain: bool
+    attack: "Attack | None" = None  # then the last answer has to be a refusal
 
     def show_only(self, work: "Sequence[Prepare]", endpoint: "Endpoint") -> int:
         """The exact requests, not sent."""
@@ -118,9 +120,11 @@ class Command:
         report = output.SendReport(self.painter(), total=total, judge=judge_sent)
         records: list[dict[str, object]] = []
         codes: list[ExitCode] = []
+        statuses: list[int | None] = []
 
         def tell(sent: "Sent") -> None:
             codes.append(_code(sent))
+            statuses.append(sent.attempt.status)
             if self.is_json:
                 records.append(output.sent_record(sent))
             else:
@@ -130,11 +134,24 @@ class Command:
         with report.watching():
             run_async(send_all(work, options, tell))
         code = max(codes, default=ExitCode.OK)
+        if self.attack is not None:
+            code = self._judge_attack(self.attack, statuses)
         if self.is_json:
             envelope.write_envelope(self.name, {"attempts": records}, exit_code=code)
         else:
             report.sum_up(codes.count(ExitCode.OK), perf_counter() - start)
         return code
+
+    def _judge_attack(self, attack: "Attack", statuses: "Sequence[int | None]") -> ExitCode:
+        """0 when the endpoint refused it with 4xx, 1 when it did not, 5 when there was no answer; in words too."""
+        status = statuses[-1] if statuses else None
+        if status is None:
+            return ExitCode.UNREACHABLE
+        is_refused = 400 <= status < 500
+        if not self.is_json:
+            said = "refused, as it has to be" if is_refused else f"not refused: {attack.finding}"
+            self.painter().line([("ok" if is_refused else "bad", f"{attack.name}: {said}")])
+        return ExitCode.OK if is_refused else ExitCode.FINDING
 
     def painter(self) -> "Painter":
         """Where lines for people go."""

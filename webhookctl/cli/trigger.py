@@ -28,6 +28,16 @@ def trigger(
     removals: options.Removals = None,
     set_new: options.Creating = False,
     header: options.HeaderTexts = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            "--attack",
+            metavar="NAME",
+            help="Forge it so that the endpoint has to refuse it: unsigned, empty-signature, truncated-signature, "
+            "wrong-secret, tampered, reserialised, weak-algorithm, stale, future, replayed.",
+            autocompletion=options.complete_attack,
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option("--seed", metavar="N", min=0, help="The same N gives the same payload, byte for byte."),
@@ -77,7 +87,8 @@ def trigger(
 
     A provider without events in the catalogue, your own for example, takes any event: trigger acme/order.paid.
     The payload is realistic and consistent; nothing but the endpoint is contacted. handshake:slack
-    sends the challenge of Slack, as Slack does, and checks the answer.
+    sends the challenge of Slack, as Slack does, and checks the answer. With --attack the exit code
+    is 0 when the endpoint refuses (4xx), 1 when it does not.
     """
     from webhookctl.wiring.project import open_project
 
@@ -129,19 +140,32 @@ def trigger(
     edits = parse_edits(assignments or [], removals or [], header or [], is_creating=set_new)
     from webhookctl.wiring.sending import forging
 
+    forgery = None
+    if attack is not None:
+        from webhookctl.wiring.attacking import attack_called
+
+        forgery = attack_called(attack)
     endpoint = project.target(to) if not dry_run or to else sending.imagined_endpoint(project)
-    work = [
-        forging(
-            project,
-            template,
-            edits,
-            secret_flags=secret or [],
-            seed=seed,
-            url=sending.full_url(endpoint),
-            key_url=key_url,
-        )
-    ]
-    command = sending.Command("trigger", is_json=json, is_plain=plain)
+    url = sending.full_url(endpoint)
+    if forgery is None:
+        work = [
+            forging(
+                project,
+                template,
+                edits,
+                secret_flags=secret or [],
+                seed=seed,
+                url=url,
+                key_url=key_url,
+            )
+        ]
+    else:
+        from webhookctl.wiring.attacking import attacking, refuse_foreign
+
+        if not dry_run and not owns_host:
+            refuse_foreign(endpoint)
+        work = attacking(project, template, edits, forgery, secret_flags=secret or [], seed=seed, url=url)
+    command = sending.Command("trigger", is_json=json, is_plain=plain, attack=forgery)
     if dry_run:
         return command.show_only(work, endpoint)
     send_options = sending.send_options(

@@ -9,7 +9,12 @@ from webhookctl.config.folders import relay_data_folder
 from webhookctl.config.merge import load
 from webhookctl.config.secret import every_secret, read_secret, secrets_for, verify_tokens
 from webhookctl.config.settings import Config, Route, SecretSource, Setting, parse_duration, parse_size
-from webhookctl.config.terminal import environment_secret, forces_color, inherited_environment
+from webhookctl.config.terminal import (
+    environment_secret,
+    forces_color,
+    inherited_environment,
+    whole_environment,
+)
 
 __all__ = [
     "Config",
@@ -29,4 +34,5 @@ __all__ = [
     "relay_data_folder",
     "secrets_for",
     "verify_tokens",
+    "whole_environment",
 ]

@@ -24,3 +24,8 @@ def inherited_environment(environ: Mapping[str, str] | None = None) -> dict[str,
 def environment_secret(name: str) -> str:
     """The value of the variable `name`, "" when it is not set."""
     return os.environ.get(name, "")
+
+
+def whole_environment() -> dict[str, str]:
+    """The environment as it is: for the user's own commands, and for ``${NAME}`` in files of theirs."""
+    return dict(os.environ)

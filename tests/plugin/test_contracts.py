@@ -1,0 +1,155 @@
+"""Contract files as tests: only when asked, one for each case and variant, told without traceback or secret."""
+
+import sys
+
+import pytest
+
+from tests.plugin.sessions import APP, SECRET, fresh_session, session, text_of
+
+pytest_plugins = ["pytester"]
+
+INI = "[pytest]\nwebhook_contracts = contracts/*.contract.toml\n"
+
+RECEIVER = """
+import http.server, sys
+sys.path.insert(0, ".")
+from webhookctl import verify
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        secret = sys.argv[2]
+        print("hello", secret, flush=True)
+        is_right = verify("stripe", self.headers.items(), body, secret=secret).is_ok
+        self.send_response(200 if is_right else 400)
+        self.end_headers()
+        self.wfile.write(secret.encode())
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
+"""
+
+CONTRACT = f"""
+version = 1
+
+[receiver]
+url = "http://127.0.0.1:{{port}}/hooks"
+start = ["{sys.executable}", "receiver.py", "{{port}}", "{SECRET}"]
+
+[signer]
+provider = "stripe"
+secret = "env:SAMPLE_SECRET"
+
+[[cases]]
+name = "a right one is taken"
+trigger = "charge.refunded"
+expect = {{ status = 200 }}
+
+[[cases]]
+name = "forgeries are refused"
+trigger = "charge.refunded"
+forge = ["unsigned", "stale"]
+expect = {{ status = 400 }}
+
+[[cases]]
+name = "teapot"
+trigger = "charge.refunded"
+expect = {{ status = 418 }}
+
+[[cases]]
+name = "later"
+trigger = "charge.refunded"
+skip = "not built yet"
+"""
+
+
+@pytest.fixture
+def contract(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("SAMPLE_SECRET", SECRET)
+    folder = pytester.mkdir("contracts")
+    (folder / "receiver.py").write_text(RECEIVER)
+    (folder / "stripe.contract.toml").write_text(CONTRACT)
+    pytester.makeini(INI)
+    return pytester
+
+
+def test_each_case_and_variant_is_a_test(contract: pytest.Pytester) -> None:
+    result = session(contract, "-v", "-rs")
+    result.assert_outcomes(passed=3, failed=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "contracts/stripe.contract.toml::a right one is taken PASSED*",
+            "contracts/stripe.contract.toml::forgeries are refused [[]unsigned[]] PASSED*",
+            "contracts/stripe.contract.toml::forgeries are refused [[]stale[]] PASSED*",
+            "contracts/stripe.contract.toml::teapot FAILED*",
+            "*not built yet*",
+        ]
+    )
+
+
+def test_a_failure_shows_what_was_expected_and_the_exchange_without_secrets(
+    contract: pytest.Pytester,
+) -> None:
+    result = session(contract, "-k", "teapot")
+    result.assert_outcomes(failed=1, deselected=4)
+    text = text_of(result)
+    assert "asked for in contracts/stripe.contract.toml:" in text
+    assert "< 200 OK" in text
+    assert "hello ****" in text
+    assert SECRET not in text
+    assert "Traceback" not in text
+    assert "contracts.py" not in text
+
+
+def test_one_case_is_selected_by_its_name(contract: pytest.Pytester) -> None:
+    session(contract, "contracts/stripe.contract.toml::forgeries are refused [stale]").assert_outcomes(
+        passed=1
+    )
+
+
+def test_contracts_are_left_alone_unless_they_are_asked_for(contract: pytest.Pytester) -> None:
+    contract.makeini("[pytest]\n")
+    assert session(contract).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    contract.makeini("[pytest]\nwebhook_contracts = other/*.contract.toml /etc/*\n")
+    assert session(contract).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_contract_that_cannot_be_read_is_an_error_with_its_place(contract: pytest.Pytester) -> None:
+    path = contract.path / "contracts" / "stripe.contract.toml"
+    path.write_text(CONTRACT.replace("[signer]", "[singer]"))
+    result = session(contract)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*contracts/stripe.contract.toml:*", "*did you mean*"])
+    assert "Traceback" not in text_of(result)
+    assert "site-packages" not in text_of(result)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("receiver.py", "missing.py", "*missing.py*"),
+        ("env:SAMPLE_SECRET", "env:NOWHERE", "*NOWHERE*"),
+        ("charge.refunded", "charge.refnded", "*charge.refnded*"),
+    ],
+    ids=["receiver", "secret", "event"],
+)
+def test_what_cannot_begin_is_an_error_of_each_case_in_words(
+    contract: pytest.Pytester, old: str, new: str, words: str
+) -> None:
+    path = contract.path / "contracts" / "stripe.contract.toml"
+    path.write_text(CONTRACT.replace(old, new))
+    result = session(contract)
+    result.assert_outcomes(errors=5)
+    result.stdout.fnmatch_lines([words])
+    assert "Traceback" not in text_of(result)
+    assert "stage.py" not in text_of(result)
+
+
+def test_contracts_and_tests_run_together(contract: pytest.Pytester) -> None:
+    contract.makeconftest(APP)
+    contract.makepyfile("def test_it(webhook): webhook.send('stripe', 'charge.refunded').assert_accepted()")
+    session(contract).assert_outcomes(passed=4, failed=1, skipped=1)
+
+
+def test_workers_share_no_contract(contract: pytest.Pytester) -> None:
+    result = fresh_session(contract, "-p", "xdist", "-n", "2", "--dist", "loadgroup")
+    result.assert_outcomes(passed=3, failed=1, skipped=1)

@@ -1,0 +1,120 @@
+"""`webhookctl contract`: what a contract file can be filled with by trying: the fields that a receiver reads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from webhookctl.cli import options
+from webhookctl.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def contract() -> None:
+    """Find out what a contract has to say: which fields of an event a receiver reads."""
+
+
+@app.command("learn")
+def learn(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DELIVERY...]",
+            help="Fixtures, folders of them, or events of the catalogue. [default: the contract's own]",
+            autocompletion=options.complete_fixture,
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="The receiver, in place of the contract's.")
+    ] = None,
+    contract_file: Annotated[
+        Path | None,
+        typer.Option("--contract", metavar="FILE", help="Its receiver is started, its mocks are watched."),
+    ] = None,
+    is_writing: Annotated[
+        bool, typer.Option("--write", help="Write what is read into the contract file.")
+    ] = False,
+    provider: options.Provider = None,
+    secret: options.Secrets = None,
+    max_requests: Annotated[
+        int, typer.Option("--max-requests", metavar="N", min=10, help="Send at most about so many.")
+    ] = 2_000,
+    timeout: options.Timeout = None,
+    insecure: options.Insecure = None,
+    owns_host: Annotated[
+        bool, typer.Option("--i-own-this-host", help="Allow a receiver on a host that is not local.")
+    ] = False,
+    plain: options.Plain = False,
+    json: options.Json = False,
+) -> int:
+    """Find out which fields a receiver reads: each is removed, nulled and retyped, signed again, and answers compared.
+
+    \b
+    Examples:
+      webhookctl contract learn payment_intent.succeeded --to http://localhost:3000/webhooks
+      webhookctl contract learn --contract contracts/stripe.contract.toml --write
+    """
+    from webhookctl.cli.running import run_async
+    from webhookctl.config import forces_color, parse_duration
+    from webhookctl.contract.learn import merged
+    from webhookctl.contract.reads import reads_toml
+    from webhookctl.output import envelope
+    from webhookctl.output.learning import learned_lines, learned_record
+    from webhookctl.output.painter import painter
+    from webhookctl.wiring.learning import LearnPlan, learn_reads, write_reads
+    from webhookctl.wiring.project import open_project
+
+    if is_writing and contract_file is None:
+        raise UsageError("contract-missing", "--write needs a file to write into", "name it: --contract FILE")
+    project = open_project()
+    plan = LearnPlan(
+        tuple(targets or ()),
+        to=to,
+        contract=contract_file,
+        provider=provider,
+        secrets=tuple(secret or ()),
+        max_requests=max_requests,
+        timeout_s=10.0 if timeout is None else parse_duration(timeout, "--timeout"),
+        is_insecure=bool(insecure),
+        owns_host=owns_host,
+    )
+    several = run_async(learn_reads(project, plan, tell=_progress()))
+    reads = merged(several)
+    if is_writing and contract_file is not None:
+        write_reads(contract_file, reads)
+    if json:
+        envelope.write_envelope("contract learn", learned_record(several, reads), exit_code=ExitCode.OK)
+        return ExitCode.OK
+    import sys
+
+    shown = painter(sys.stderr, is_plain=plain, is_colour_forced=forces_color())
+    for learned in several:
+        for line in learned_lines(learned):
+            shown.line(line)
+    if is_writing:
+        envelope.write_note(f"written into {contract_file}")
+    else:
+        envelope.write(reads_toml(reads))
+    return ExitCode.OK
+
+
+def _progress() -> "Callable[[str, int, int], None]":
+    """Shows on a terminal how far it is, in one line that is overwritten; nothing elsewhere."""
+    import sys
+
+    from webhookctl.formats import safe_line
+
+    is_live = sys.stderr.isatty()
+
+    def tell(label: str, done: int, total: int) -> None:
+        if is_live:
+            text = f"{safe_line(label)[:50]}: {done} of {total} paths" if done < total else ""
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    return tell
