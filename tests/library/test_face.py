@@ -48,7 +48,7 @@ def test_receiving_and_sending_load_no_server_of_others() -> None:
 
 
 def test_every_name_is_there_and_listed() -> None:
-    assert set(webhookctl.__all__) == set(webhookctl._HOMES)
+    assert set(webhookctl._HOMES) == set(webhookctl.__all__)
     for name in webhookctl.__all__:
         assert getattr(webhookctl, name) is not None
     assert set(webhookctl.__all__) <= set(dir(webhookctl))
@@ -68,7 +68,7 @@ def test_pytest_does_not_warn_where_the_package_was_imported_before_it() -> None
 def test_the_names_of_attacks_are_those_of_the_core() -> None:
     from webhookctl.signing.attack import ATTACKS
 
-    assert webhookctl.ATTACKS == tuple(attack.name for attack in ATTACKS)
+    assert tuple(attack.name for attack in ATTACKS) == webhookctl.ATTACKS
 
 
 _USER = '''
