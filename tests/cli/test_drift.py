@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.commands import Delivery, Project, run
+from tests.cli.test_startup import HEAVY, imported
 
 CONTRACT = 'version = 1\n[receiver]\nurl = "http://localhost:1"\n[reads.push]\nref = "string"\n'
 
@@ -93,3 +94,11 @@ def test_what_cannot_be_compared_is_refused_with_a_hint(
     project.write("empty.contract.toml", 'version = 1\n[receiver]\nurl = "http://localhost:1"\n')
     result = run("drift", *arguments)
     assert (result.exit_code, said in result.errors) == (code, True), result.errors
+
+
+def test_fixtures_are_compared_without_network_or_event_loop(project: Project) -> None:
+    fixture(project, "fresh", "one", ref="main")
+    project.write("a.contract.toml", CONTRACT)
+    modules, text = imported("drift", "fresh", "--contract", "a.contract.toml")
+    assert "nothing breaking" in text
+    assert not modules & HEAVY

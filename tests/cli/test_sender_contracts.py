@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Project, run
+from tests.cli.test_machine_output import validator
 from tests.contract.senders import SECRET
 
 SENDER = Path(__file__).parents[1] / "contract" / "senders.py"
@@ -56,6 +57,7 @@ def played(project: Project, flaw: str, *, contract: str = CONTRACT) -> tuple[in
     text = contract.format(python=sys.executable, sender=SENDER, flaw=flaw)
     project.write("contracts/sender.contract.toml", text)
     result = run("test", "contracts", "--json", environ={"HOOK_SECRET": SECRET})
+    validator("test").validate(result.envelope)
     cases = result.data["cases"]
     assert all(bool(case["complaints"]) == (case["outcome"] == "failed") for case in cases), cases
     return result.exit_code, {
@@ -208,3 +210,28 @@ expect = {{ attempts = 1, body = {{ id = "ord_1" }} }}
     )
     result = run("test", "contracts")
     assert result.exit_code == 0, result.text
+
+
+def test_a_secret_that_is_not_there_is_said_before_anything_is_sent(project: Project) -> None:
+    text = CONTRACT.format(python=sys.executable, sender=SENDER, flaw="")
+    project.write("contracts/sender.contract.toml", text)
+    result = run("test", "contracts")
+    assert (result.exit_code, "HOOK_SECRET" in result.errors) == (2, True)
+    assert "FAILED" not in result.text
+
+
+def test_no_report_shows_the_secret_that_a_sender_was_given(project: Project) -> None:
+    project.write(
+        "contracts/sender.contract.toml",
+        f"""version = 1
+[signer]
+provider = "standardwebhooks"
+secret = "env:HOOK_SECRET"
+[[sends]]
+name = "it tells all"
+run = ["{sys.executable}", "-c", "import os; raise SystemExit('with ' + os.environ['HOOK_SECRET'])"]
+""",
+    )
+    result = run("test", "contracts", "--json", environ={"HOOK_SECRET": SECRET})
+    assert "with ****" in result.data["cases"][0]["reason"]
+    assert SECRET not in result.text

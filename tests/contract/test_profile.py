@@ -136,3 +136,11 @@ def test_a_format_is_one_only_when_all_texts_have_it() -> None:
 def test_an_integer_is_a_number_but_not_the_other_way_round() -> None:
     assert parse_type("number").allows("integer")
     assert not parse_type("integer").allows("number")
+
+
+def test_bodies_that_are_made_to_exhaust_us_do_not() -> None:
+    deep: Any = "end"
+    for _ in range(5_000):
+        deep = [deep]
+    assert len(list(spots(deep))) == 64
+    assert format_of("a@" + "a." * 1_000_000 + " ") == ""

@@ -117,7 +117,7 @@ def test_forgeries_that_are_accepted_are_named_all(client: WebhookClient) -> Non
 
 def test_who_refuses_everything_has_proved_nothing(server: WebhookServer, client: WebhookClient) -> None:
     server.answer(403)
-    with pytest.raises(AssertionError, match="not accepted: stripe charge.refunded was answered 403"):
+    with pytest.raises(AssertionError, match=r"not accepted: stripe charge\.refunded was answered 403"):
         client.assert_refuses_forgeries("stripe", "charge.refunded")
     assert len(server.received) == 1
 

@@ -52,18 +52,24 @@ def test_a_value_that_is_not_json_is_an_error(value: object) -> None:
     assert caught.value.code == "set-invalid"
 
 
+def forged(attack: str) -> Delivery | None:
+    """A refund forged so, None where Stripe's scheme knows no such attack."""
+    try:
+        return forge("stripe", "charge.refunded", secret=SECRET, attack=attack)
+    except UsageError as error:
+        if error.code != "attack-not-applicable" or not error.message.startswith(f"{attack}: "):
+            raise
+        return None
+
+
 def test_each_attack_that_applies_is_not_accepted_and_the_others_say_why() -> None:
     applied = set()
     for attack in ATTACKS:
-        try:
-            delivery = forge("stripe", "charge.refunded", secret=SECRET, attack=attack)
-        except UsageError as error:
-            assert error.code == "attack-not-applicable"
-            assert error.message.startswith(f"{attack}: ")
-            continue
-        applied.add(attack)
-        assert delivery.attack == attack
-        assert verify("stripe", delivery.headers, delivery.body, secret=SECRET).is_bad
+        delivery = forged(attack)
+        if delivery is not None:
+            applied.add(attack)
+            assert delivery.attack == attack
+            assert verify("stripe", delivery.headers, delivery.body, secret=SECRET).is_bad
     assert {"unsigned", "wrong-secret", "tampered", "reserialised", "stale"} <= applied
     assert "future" not in applied
 
@@ -171,7 +177,7 @@ def test_nobody_there_is_an_endpoint_error() -> None:
 def test_an_answer_that_does_not_come_is_an_endpoint_error() -> None:
     with WebhookServer() as server:
         server.answer(delay_s=60)
-        with pytest.raises(EndpointError, match="no answer within 0.05 s"):
+        with pytest.raises(EndpointError, match=r"no answer within 0\.05 s"):
             forge("github", "push", secret=SECRET).send(server.url, timeout_s=0.05)
 
 

@@ -48,7 +48,7 @@ def test_receiving_and_sending_load_no_server_of_others() -> None:
 
 
 def test_every_name_is_there_and_listed() -> None:
-    assert set(webhookctl.__all__) == set(webhookctl._HOMES)
+    assert set(webhookctl._HOMES) == set(webhookctl.__all__)
     for name in webhookctl.__all__:
         assert getattr(webhookctl, name) is not None
     assert set(webhookctl.__all__) <= set(dir(webhookctl))

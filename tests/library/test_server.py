@@ -44,7 +44,8 @@ def test_it_keeps_what_comes_in_and_says_what_it_is(server: WebhookServer) -> No
     assert received.body == sent.body
     assert received.json() == sent.json()
     assert received.header("x-github-event") == "push"
-    assert time.time() - 60 < received.received_at_s <= time.time()
+    assert received.verdict("github", secret=SECRET).is_ok
+    assert received.received_at_s > 1_700_000_000
 
 
 def test_a_signature_is_judged_and_the_reason_told(server: WebhookServer) -> None:
@@ -52,7 +53,7 @@ def test_a_signature_is_judged_and_the_reason_told(server: WebhookServer) -> Non
     (received,) = server.wait()
     received.assert_signed("github", secret=SECRET)
     assert received.verdict("github", secret=SECRET).is_ok
-    with pytest.raises(AssertionError, match="POST / is not rightly signed: .*secret"):
+    with pytest.raises(AssertionError, match=r"POST / is not rightly signed: .*secret"):
         received.assert_signed("github", secret="other")
 
 
@@ -125,7 +126,7 @@ def test_waiting_in_vain_says_what_came_instead(server: WebhookServer) -> None:
         server.wait(match=lambda received: False, timeout_s=0)
     assert str(caught.value) == "0 of 1 deliveries came within 0 s; what came: POST /other push"
     server.clear()
-    with pytest.raises(TimeoutError, match="^0 of 2 deliveries came within 0 s$"):
+    with pytest.raises(TimeoutError, match=r"^0 of 2 deliveries came within 0 s$"):
         server.wait(2, timeout_s=0)
 
 
@@ -167,7 +168,7 @@ def test_next_takes_what_matches_and_leaves_the_rest(server: WebhookServer, run:
 @pytest.mark.parametrize("run", RUNS)
 def test_next_in_vain_is_a_timeout(server: WebhookServer, run: Run) -> None:
     async def main() -> None:
-        with pytest.raises(TimeoutError, match="no deliveries came within 0.01 s"):
+        with pytest.raises(TimeoutError, match=r"no deliveries came within 0\.01 s"):
             await server.next(timeout_s=0.01)
 
     run(main)

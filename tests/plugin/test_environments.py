@@ -122,7 +122,8 @@ def test_the_plugin_describes_its_fixtures_marker_and_settings(pytester: pytest.
     text = text_of(session(pytester, "--fixtures")) + text_of(session(pytester, "--markers"))
     text += text_of(session(pytester, "--help"))
     for words in (
-        "webhook -- ", "webhook_target [session scope] -- ", "webhook_listener -- ", "webhook_mock -- ", "webhook_fixture -- ",
+        "webhook -- ", "webhook_target [session scope] -- ", "webhook_listener -- ", "webhook_mock -- ",
+        "webhook_fixture -- ",
         "@pytest.mark.webhook_fixtures(*globs): ", "--webhook-target=URL", "webhook_contracts (args)",
     ):  # fmt: skip
         assert words in text.replace("-- ...", "-- "), words
@@ -170,8 +171,8 @@ def test_the_plugin_changes_no_filter_logger_or_signal(pytester: pytest.Pytester
 
         def state():
             return (
-                list(warnings.filters), logging.root.level, list(logging.root.handlers), signal.getsignal(signal.SIGINT),
-                threading.excepthook, warnings.showwarning,
+                list(warnings.filters), logging.root.level, list(logging.root.handlers),
+                signal.getsignal(signal.SIGINT), threading.excepthook, warnings.showwarning,
             )
         """
     )

@@ -1,15 +1,13 @@
 """`webhookctl contract`: what a contract file can be filled with by trying: the fields that a receiver reads."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Self
 
 import typer
 
 from webhookctl.cli import options
 from webhookctl.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,7 +22,7 @@ def learn(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DELIVERY...]",
+            metavar="DELIVERY",
             help="Fixtures, folders of them, or events of the catalogue. [default: the contract's own]",
             autocompletion=options.complete_fixture,
         ),
@@ -83,15 +81,14 @@ def learn(
         is_insecure=bool(insecure),
         owns_host=owns_host,
     )
-    several = run_async(learn_reads(project, plan, tell=_progress()))
+    with _Progress() as progress:
+        several = run_async(learn_reads(project, plan, tell=progress.tell))
     reads = merged(several)
     if is_writing and contract_file is not None:
         write_reads(contract_file, reads)
     if json:
         envelope.write_envelope("contract learn", learned_record(several, reads), exit_code=ExitCode.OK)
         return ExitCode.OK
-    import sys
-
     shown = painter(sys.stderr, is_plain=plain, is_colour_forced=forces_color())
     for learned in several:
         for line in learned_lines(learned):
@@ -103,18 +100,23 @@ def learn(
     return ExitCode.OK
 
 
-def _progress() -> "Callable[[str, int, int], None]":
-    """Shows on a terminal how far it is, in one line that is overwritten; nothing elsewhere."""
-    import sys
+class _Progress:
+    """Shows on a terminal how far it is, in one line that is overwritten and taken away; nothing elsewhere."""
 
-    from webhookctl.formats import safe_line
+    def __enter__(self) -> Self:
+        self._is_live = sys.stderr.isatty()
+        return self
 
-    is_live = sys.stderr.isatty()
+    def __exit__(self, *_: object) -> None:
+        self._show("")
 
-    def tell(label: str, done: int, total: int) -> None:
-        if is_live:
-            text = f"{safe_line(label)[:50]}: {done} of {total} paths" if done < total else ""
+    def tell(self, label: str, done: int, total: int) -> None:
+        """`done` of `total` paths of the delivery `label` were tried."""
+        from webhookctl.formats import safe_line
+
+        self._show(f"{safe_line(label)[:50]}: {done} of {total} paths")
+
+    def _show(self, text: str) -> None:
+        if self._is_live:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
-
-    return tell

@@ -13,7 +13,7 @@ def drift(
     captures: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CAPTURE...]",
+            metavar="CAPTURE",
             help="Fixtures, folders of them, #18, last, or history: all that was recorded. [default: history]",
             autocompletion=options.complete_fixture,
         ),

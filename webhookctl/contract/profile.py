@@ -17,8 +17,10 @@ KINDS = ("string", "integer", "number", "boolean", "object", "array", "null", "a
 """What can be at a path. A number is an integer too; ``absent`` is nothing at all."""
 
 MAX_VALUES = 12  # different texts at a path, up to which they may be all there are
+MAX_DEPTH = 64  # no event has more; a body made to exhaust us may
 MIN_SAMPLES = 20  # texts at a path, from which they are taken for all there are
 
+_LONGEST_FORMATTED = 2_000
 _NEEDS_QUOTES = re.compile(r"[.\"\[\]{}*]")
 # A name like one of these is an id: the object that holds it is a map, its names say nothing.
 _ID_LIKE = re.compile(
@@ -131,9 +133,18 @@ def step_text(name: str) -> str:
     return json.dumps(name, ensure_ascii=not name.isprintable())
 
 
-def spots(document: Json, pattern: str = "", path: str = "") -> Iterator[Spot]:
-    """Every value in `document` but the whole, containers before what they hold; a name of an id is ``{*}``."""
+def spots(document: Json) -> Iterator[Spot]:
+    """Every value in `document` but the whole, containers before what they hold; a name of an id is ``{*}``.
+
+    What lies deeper than `MAX_DEPTH` levels is left out.
+    """
+    return _spots(document, "", "", MAX_DEPTH)
+
+
+def _spots(document: Json, pattern: str, path: str, room: int) -> Iterator[Spot]:
     children: list[Spot] = []
+    if not room:
+        return
     if isinstance(document, dict):
         for name, value in document.items():
             step = step_text(name)
@@ -143,7 +154,7 @@ def spots(document: Json, pattern: str = "", path: str = "") -> Iterator[Spot]:
         children = [Spot(f"{pattern}[]", f"{path}[{index}]", value) for index, value in enumerate(document)]
     for child in children:
         yield child
-        yield from spots(child.value, child.pattern, child.path)
+        yield from _spots(child.value, child.pattern, child.path, room - 1)
 
 
 def _joined(path: str, step: str) -> str:
@@ -207,5 +218,7 @@ class _Draft:
 
 
 def format_of(text: str) -> str:
-    """The format that `text` has: ``uuid``, ``time``, ``url``, …; "" for none of them."""
+    """The format that `text` has: ``uuid``, ``time``, ``url``, …; "" for none of them, and for long texts."""
+    if len(text) > _LONGEST_FORMATTED:
+        return ""
     return next((name for name, pattern in _FORMATS.items() if pattern.fullmatch(text)), "")

@@ -149,8 +149,9 @@ def _meant(project: Project, target: str, folder: Path, provider: str | None) ->
     except FixtureError as unknown:
         try:
             template = catalogue.resolve(target, provider=provider)
-        except UsageError:
-            raise unknown from None
+        except UsageError as error:
+            hint = "; ".join(each for each in (unknown.hint, error.hint) if each)
+            raise FixtureError(unknown.code, f"{unknown.message}, and no event either", hint) from None
         forged = catalogue.build(template, seed=1, now_s=now_s())
         request = Request(forged.method, forged.target, forged.headers, forged.body)
         return [Fixture(forged.event, request, forged.provider, forged.event, delivery_id=forged.delivery_id)]

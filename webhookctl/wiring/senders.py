@@ -14,6 +14,7 @@ from webhookctl.address import public_url
 from webhookctl.contract.model import Contract, Reply
 from webhookctl.contract.sender import PATH, Received
 from webhookctl.contract.sends import LISTENER
+from webhookctl.errors import WebhookctlError
 from webhookctl.model import Capture, Response, Verdict, VerdictKind
 from webhookctl.net.listener import Listener, ListenerLimits
 from webhookctl.signing import presented
@@ -88,9 +89,14 @@ class SenderListener:
             verdict = Verdict(VerdictKind.UNKNOWN_SCHEME, None, "no provider recognised: name it in [signer]")
             return Received(request, capture.received_at_s, answer, 0.0, verdict, None, None)
         scheme = project.scheme(detection.provider)
+        try:
+            secrets = project.secrets(detection.provider, flag=self._signer.secrets)
+        except WebhookctlError as error:  # of a provider that nobody named, so it was not known before
+            verdict = Verdict(VerdictKind.NO_SECRET, scheme.id, error.message)
+            return Received(request, capture.received_at_s, answer, 0.0, verdict, detection.delivery_id, None)
         verdict = signing.verify(
             scheme,
-            project.secrets(detection.provider, flag=self._signer.secrets),
+            secrets,
             request,
             now_s=capture.received_at_s,
             url=public_url(capture) if scheme.needs_line else "",
@@ -106,6 +112,14 @@ class SenderListener:
             detection.delivery_id,
             None if isinstance(at_s, str) else at_s,
         )
+
+
+def sender_secrets(project: Project, contract: Contract) -> set[str]:
+    """The secrets that its senders sign with. Raises UsageError `secret-missing`, `provider-unknown`."""
+    provider = contract.signer.provider
+    if not contract.sends or provider is None:
+        return set()
+    return {secret.reveal() for secret in project.secrets(provider, flag=contract.signer.secrets)}
 
 
 def _ignore(status: int, why: str) -> None:

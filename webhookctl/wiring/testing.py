@@ -27,6 +27,7 @@ from webhookctl.wiring.deliveries import Deliveries
 from webhookctl.wiring.last_failed import last_failed, remember
 from webhookctl.wiring.project import Project, now_s
 from webhookctl.wiring.schemas import validate_by_schema
+from webhookctl.wiring.senders import sender_secrets
 from webhookctl.wiring.stage import Stage, StageOptions
 
 __all__ = ["SUFFIX", "TestPlan", "TestRun", "load_contracts", "validate_by_schema"]
@@ -242,7 +243,8 @@ class TestRun:
 
     def secret_values(self) -> set[str]:
         """The secrets that its deliveries are signed with, to be erased wherever they stand."""
-        return {value for each in self._deliveries.values() for value in each.secret_values()}
+        mine = {value for each in self._deliveries.values() for value in each.secret_values()}
+        return mine.union(*(sender_secrets(self.project, contract) for contract in self.contracts))
 
     async def play(
         self,
