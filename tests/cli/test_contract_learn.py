@@ -152,3 +152,15 @@ def test_of_the_example_with_fastapi_exactly_what_its_source_reads_is_found(proj
         "payment_intent.succeeded": {"id", "type", "data.object.id", "data.object.amount"},
         "charge.refunded": {"id", "type", "data.object.payment_intent"},
     }
+
+
+def test_a_provider_that_nobody_knows_is_learned_from_without_a_signature(project: Project) -> None:
+    project.write("receiver.py", RECEIVER)
+    toml = 'format = 1\nprovider = "acme"\nevent = "order"\n[request]\nmethod = "POST"\ntarget = "/"\n'
+    project.write("fixtures/acme/order.toml", toml + 'body = "order.body.json"\nbody_recipe = "raw"\n')
+    project.write("fixtures/acme/order.body.json", '{"id": "1", "type": "order", "note": null}')
+    contract = CONTRACT.replace("PYTHON", sys.executable).replace('[signer]\nprovider = "stripe"\n', "")
+    project.write("contracts/crm.contract.toml", contract)
+    result = run("contract", "learn", "acme/order", "--contract", "contracts/crm.contract.toml")
+    assert result.exit_code == 0, result.errors
+    assert result.text == '[reads.order]\nid = "string"\ntype = "string"\n'

@@ -44,6 +44,10 @@ class Subject:
             status, answer, *called = self._receiver(event)
         except (KeyError, TypeError, AttributeError, IndexError):
             status, answer, called = 500, "error", []
+        except TimeoutError:
+            return Reaction(
+                Attempt("http://x", 0, 1, failure=Failure(FailureKind.TIMEOUT, "no answer in 10 s"))
+            )
         except ConnectionError:
             return Reaction(Attempt("http://x", 0, 1, failure=Failure(FailureKind.CLOSED, "closed")))
         text = answer if isinstance(answer, str) else json.dumps(answer)
@@ -221,3 +225,14 @@ def test_several_deliveries_of_an_event_are_joined() -> None:
         "e": {"id": "string | integer | absent", "data.x": "string"},
         "f": {},
     }
+
+
+def test_a_field_without_which_it_hangs_is_tried_once() -> None:
+    def slow(event: Any) -> Answer:
+        if "type" not in event:
+            raise TimeoutError
+        return 200, event["type"] == "order.paid" and "ok"
+
+    learned = study(slow)
+    (reading,) = learned.readings
+    assert (reading.path, reading.evidence) == ("type", ("removed: no answer in 10 s instead of 200",))

@@ -356,3 +356,19 @@ def test_a_headline_is_one_short_line() -> None:
     assert (len(long), long[-1]) == (200, "…")
     both = replace(case(Outcome.FAILED), outcome=Outcome.ERROR, reason="the receiver died")
     assert headline(both) == "the receiver died"
+
+
+def test_a_case_without_a_line_a_place_or_a_way_to_repeat_it_is_told_of_too() -> None:
+    bare = case(
+        Outcome.FAILED,
+        contract=Place("fixtures/stripe"),
+        complaints=(Complaint("answer", "none came"),),
+        output="",
+        reproduction="",
+    )
+    run = run_of(bare)
+    assert details(bare).startswith("answer: none came\n\n> POST")
+    ((_, properties, message),) = read_annotations(FORMATS["github"](run))
+    assert properties == {"file": "fixtures/stripe", "title": "case plain [tampered]"}
+    assert message == "answer: none came"
+    assert json.loads(FORMATS["json"](run))["cases"][0]["complaints"][0]["place"] is None

@@ -141,7 +141,62 @@ def test_what_cannot_begin_is_an_error_of_each_case_in_words(
     result.assert_outcomes(errors=5)
     result.stdout.fnmatch_lines([words])
     assert "Traceback" not in text_of(result)
-    assert "stage.py" not in text_of(result)
+    assert "contracts.py" not in text_of(result)
+
+
+def changed(contract: pytest.Pytester, *changes: tuple[str, str]) -> None:
+    """Put other words into receiver and contract."""
+    for name in ("receiver.py", "stripe.contract.toml"):
+        path = contract.path / "contracts" / name
+        text = path.read_text()
+        for old, new in changes:
+            text = text.replace(old, new)
+        path.write_text(text)
+
+
+def test_a_receiver_that_dies_is_an_error_with_its_last_words(contract: pytest.Pytester) -> None:
+    changed(
+        contract,
+        ("is_right = verify", "sys.exit('dying of ' + secret) or __import__('os')._exit(3)\n        verify"),
+    )
+    changed(contract, ("sys.exit('dying of ' + secret) or", "print('dying of ' + secret, flush=True) or"))
+    result = session(contract, "-k", "taken")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.fnmatch_lines(["error: *", "*dying of ****"])
+    assert SECRET not in text_of(result)
+
+
+def test_a_receiver_that_dies_and_does_not_come_back_is_an_error_of_what_follows(
+    contract: pytest.Pytester,
+) -> None:
+    changed(
+        contract,
+        ("is_right = verify", "open('dead', 'w').close() or __import__('os')._exit(3)\n        verify"),
+        (
+            "import http.server, sys",
+            "import http.server, os, sys\nif os.path.exists('dead'): sys.exit('dead already: ' + sys.argv[2])",
+        ),
+    )
+    result = session(contract)
+    result.assert_outcomes(failed=5)
+    result.stdout.fnmatch_lines(["error: *", "dead already: ****"])
+    assert SECRET not in text_of(result)
+
+
+def test_what_is_unsure_is_skipped_with_the_reason(contract: pytest.Pytester) -> None:
+    contract.makeconftest("import webhookctl.pytest_plugin.contracts as ours\nours._TIMEOUT_S = 0.3")
+    changed(contract, ("is_right = verify", "__import__('time').sleep(60)\n        verify"))
+    result = session(contract, "-k", "taken", "-rs")
+    result.assert_outcomes(skipped=1, deselected=4)
+    result.stdout.fnmatch_lines(["SKIPPED * unsure: *"])
+
+
+def test_a_project_that_cannot_be_read_is_an_error_in_words(contract: pytest.Pytester) -> None:
+    (contract.path / "webhookctl.toml").write_text("prot = 3\n")
+    result = session(contract)
+    result.assert_outcomes(errors=5)
+    result.stdout.fnmatch_lines(["error: *unknown setting prot*", "hint: *"])
+    assert "Traceback" not in text_of(result)
 
 
 def test_contracts_and_tests_run_together(contract: pytest.Pytester) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 from webhookctl.contract.model import Json
 from webhookctl.contract.profile import KINDS, Spot, kind_of, spots
 from webhookctl.errors import EndpointError, SignatureError, UsageError
-from webhookctl.model import Attempt, Request
+from webhookctl.model import Attempt, FailureKind, Request
 
 _COMPARED = 100_000  # characters of a text
 _CALM = 2  # deliveries of the whole body, told apart by nothing: what differs between them changes by itself
@@ -174,6 +174,7 @@ class _Study:
     _usual: _View = field(default_factory=lambda: _View("", "", {}))
     _noise: _Noise = _Noise()
     _calls: int = 0
+    _is_hanging: bool = False  # the last change got no answer in time
 
     @property
     def is_exhausted(self) -> bool:
@@ -210,8 +211,10 @@ class _Study:
         kinds = {kind_of(spot.value) for spot in group}
         paths = [spot.path for spot in group]
         removed = await self._change((), paths)
-        nulled = await self._change([(path, b"null") for path in paths], ()) if kinds != {"null"} else ""
-        retyped = await self._change([(spot.path, _otherwise(spot.value)) for spot in group], ())
+        nulled = retyped = ""
+        if not self._is_hanging:  # it is read, and each further try would take the whole time limit
+            nulled = await self._change([(path, b"null") for path in paths], ()) if kinds != {"null"} else ""
+            retyped = await self._change([(spot.path, _otherwise(spot.value)) for spot in group], ())
         evidence = {"removed": removed, "null": nulled, "retyped": retyped}
         if not any(evidence.values()):
             return None
@@ -259,7 +262,9 @@ class _Study:
         except SignatureError as error:  # it is what the signature is made of
             self.remarks.append(f"{(*removals, *(path for path, _ in assignments))[0]}: {error.message}")
             return ""
-        if reaction.attempt.failure is not None:
+        failure = reaction.attempt.failure
+        self._is_hanging = failure is not None and failure.kind is FailureKind.TIMEOUT
+        if failure is not None:
             check = await self._react((), ())
             if not check.attempt.is_success:
                 raise _refused(self.label, check.attempt, is_later=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -147,7 +147,7 @@ def _leave_out_our_lines(trace: TracebackType | None) -> None:
         last.tb_next = None
 
 
-def _fail(error: Exception) -> None:
+def _fail(error: Exception) -> NoReturn:
     """End the set-up in words alone."""
     words = [str(error), *getattr(error, "__notes__", [])]
     pytest.fail("\n".join(words), pytrace=False)
@@ -173,7 +173,6 @@ def webhook_fixture(request: pytest.FixtureRequest) -> "Delivery":
         return load_fixture(path)
     except WebhookctlError as error:
         _fail(error)
-        raise
 
 
 @pytest.fixture(scope="session")
@@ -222,12 +221,12 @@ def webhook(
     from webhookctl import WebhookctlError
     from webhookctl.library.client import WebhookClient
 
-    running = next(each for each in request.config.stash[_TARGETS] if each.value is webhook_target)
+    known = [each for each in request.config.stash[_TARGETS] if each.value is webhook_target]
+    running = known[-1] if known else _Running(webhook_target, request.addfinalizer)
     try:
         target = running.target()
     except WebhookctlError as error:
         _fail(error)
-        raise
     client = WebhookClient(target, path=webhook_path, secret=webhook_secret, record=record_property)
     request.node.stash[_CLIENT] = client
     yield client

@@ -6,7 +6,7 @@ Loaded only where the ini value `webhook_contracts` asks for it.
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,7 +16,10 @@ from webhookctl.contract.model import Case, Contract
 from webhookctl.contract.play import Variant, play, variants
 from webhookctl.contract.result import CaseResult, Outcome
 from webhookctl.errors import WebhookctlError
+from webhookctl.formats import safe_text
+from webhookctl.library.answer import erased
 from webhookctl.library.background import Background
+from webhookctl.model import Secret
 from webhookctl.output.reports.text import details
 from webhookctl.wiring.deliveries import Deliveries
 from webhookctl.wiring.project import open_project
@@ -27,14 +30,11 @@ from webhookctl.wiring.stage import Stage, StageOptions
 _TIMEOUT_S = 30.0
 
 
-class _NotPassedError(Exception):
-    """What a test shows: the text alone, no traceback."""
-
-
 class ContractFile(pytest.File):
     """One contract file: its stage is set up before its first case and taken down after its last."""
 
     _contract: Contract
+    _deliveries: Deliveries | None = None
 
     def collect(self) -> Iterator[pytest.Item]:
         origin = self._origin()
@@ -62,13 +62,13 @@ class ContractFile(pytest.File):
         self.addfinalizer(background.close)
         try:
             project = open_project(self.config.rootpath)
-            deliveries = Deliveries(project, contract, salt=salt, folder=folder)
+            self._deliveries = deliveries = Deliveries(project, contract, salt=salt, folder=folder)
             deliveries.load(step for case in contract.cases for step in case.steps)
             options = StageOptions(contract, _TIMEOUT_S, False, None, salt, Path(folder))
             stage = Stage(project, options, deliveries=deliveries)
             background.run(stage.__aenter__())
         except WebhookctlError as error:
-            raise _NotPassedError(f"{_words(error)}\n{getattr(error, 'output', '')}".rstrip()) from None
+            self._fail(error)
         self.addfinalizer(lambda: background.run(stage.__aexit__(None, None, None)))
         self._background, self._stage = background, stage
         self._eraser = Eraser(project, deliveries.secret_values())
@@ -81,7 +81,15 @@ class ContractFile(pytest.File):
             await self._stage.revive()
             return await play(self._contract, case, variant, self._stage, validate=validate_by_schema)
 
-        return self._eraser.case(self._background.run(work()))
+        try:
+            return self._eraser.case(self._background.run(work()))
+        except WebhookctlError as error:  # the receiver has died and does not come back
+            self._fail(error)
+
+    def _fail(self, error: WebhookctlError) -> NoReturn:
+        text = f"error: {_words(error)}\n{safe_text(getattr(error, 'output', ''))}".rstrip()
+        used = self._deliveries.secret_values() if self._deliveries is not None else ()
+        pytest.fail(erased(text, map(Secret, used)), pytrace=False)
 
 
 class ContractItem(pytest.Item):
@@ -94,22 +102,14 @@ class ContractItem(pytest.Item):
 
     def runtest(self) -> None:
         assert isinstance(self.parent, ContractFile)
-        try:
-            result = self.parent.play(self._case, self._variant)
-        except WebhookctlError as error:  # the receiver died and does not come back
-            raise _NotPassedError(f"{_words(error)}\n{getattr(error, 'output', '')}".rstrip()) from None
+        result = self.parent.play(self._case, self._variant)
         if result.outcome is Outcome.SKIPPED:
             pytest.skip(result.reason)
         if result.outcome is Outcome.UNSURE:
             pytest.skip(f"unsure: {result.reason}")
         if result.outcome is not Outcome.PASSED:
             mark = "error: " if result.outcome is Outcome.ERROR else ""
-            raise _NotPassedError(f"{mark}{details(result)}")
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, _NotPassedError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+            pytest.fail(f"{mark}{details(result)}", pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, max(self._case.place.line - 1, 0), self.name
