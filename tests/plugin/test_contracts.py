@@ -208,3 +208,41 @@ def test_contracts_and_tests_run_together(contract: pytest.Pytester) -> None:
 def test_workers_share_no_contract(contract: pytest.Pytester) -> None:
     result = fresh_session(contract, "-p", "xdist", "-n", "2", "--dist", "loadgroup")
     result.assert_outcomes(passed=3, failed=1, skipped=1)
+
+
+SENDER = """
+import sys, urllib.request
+from webhookctl import sign
+
+body = b'{"type": "order.paid", "data": {}}'
+headers = {"Content-Type": "application/json", **sign("standardwebhooks", body, secret=sys.argv[2], message_id="msg_1")}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1], body, headers)).close()
+"""
+SENDS = f"""
+version = 1
+
+[signer]
+provider = "standardwebhooks"
+secret = "env:SENDER_SECRET"
+
+[[sends]]
+name = "an order is told of"
+run = ["{sys.executable}", "sender.py", "{{listener.url}}", "SENT_WITH"]
+expect = {{ attempts = 1, signature = "valid" }}
+"""
+
+
+@pytest.mark.parametrize(("used", "outcome"), [("right", {"passed": 1}), ("wrong", {"failed": 1})])
+def test_what_a_sender_has_to_do_is_a_test_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, used: str, outcome: dict[str, int]
+) -> None:
+    right, wrong = "whsec_c2FtcGxlIHNlY3JldCBvZiBhIHRlc3Q=", "whsec_b3RoZXIgc2VjcmV0IG9mIGEgdGVzdA=="
+    monkeypatch.setenv("SENDER_SECRET", right)
+    pytester.makeini(INI)
+    pytester.makepyfile(sender=SENDER)
+    folder = pytester.mkdir("contracts")
+    text = SENDS.replace("SENT_WITH", right if used == "right" else wrong).replace(
+        "sender.py", "../sender.py"
+    )
+    (folder / "sender.contract.toml").write_text(text, "utf-8")
+    session(pytester).assert_outcomes(**outcome)

@@ -15,6 +15,7 @@ from webhookctl.contract.file import read_contract
 from webhookctl.contract.model import Case, Contract
 from webhookctl.contract.play import Variant, play, variants
 from webhookctl.contract.result import CaseResult, Outcome
+from webhookctl.contract.sender import play_sender
 from webhookctl.errors import WebhookctlError
 from webhookctl.formats import safe_text
 from webhookctl.library.answer import erased
@@ -44,7 +45,7 @@ class ContractFile(pytest.File):
             )
         except WebhookctlError as error:
             raise self.CollectError(_words(error)) from None
-        for case in self._contract.cases:
+        for case in (*self._contract.cases, *self._contract.sends):
             for variant in variants(case, seed=0):
                 name = f"{case.name} [{variant.name}]" if variant.name else case.name
                 item = ContractItem.from_parent(self, name=name, case=case, variant=variant)
@@ -79,6 +80,8 @@ class ContractFile(pytest.File):
         async def work() -> CaseResult:
             await self._stage.quiet()
             await self._stage.revive()
+            if case.sender is not None:
+                return await play_sender(self._contract, case, self._stage, validate=validate_by_schema)
             return await play(self._contract, case, variant, self._stage, validate=validate_by_schema)
 
         try:
