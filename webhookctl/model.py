@@ -11,6 +11,32 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Header fields as on the wire: order, case and duplicates kept; values are latin-1 bytes."""
 
 
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields that are for one connection and are not passed on (RFC 9110 §7.6.1), in lower case."""
+
+
+def named_in_connection(headers: Headers) -> frozenset[bytes]:
+    """The further fields, in lower case, that `headers` declare hop-by-hop in a Connection field."""
+    named: set[bytes] = set()
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"connection":
+            named.update(token.strip().lower() for token in value.split(b","))
+    return frozenset(named)
+
+
 def header_value(headers: Headers, name: str) -> bytes | None:
     """The first value of the header `name` (any case), or None when it is absent (b"" when it is empty)."""
     wanted = name.lower().encode("latin-1")

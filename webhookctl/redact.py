@@ -52,6 +52,8 @@ _SECRET_FORMS = {
     "JSON Web Token": rb"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}",
 }
 
+_JSON_STRING = re.compile(rb'"((?:[^"\\]++|\\.)*+)"(\s*:)?', re.DOTALL)  # with a colon behind it: a name
+
 _Span = tuple[int, int, str]
 """Where a secret stands (start, end) and the dotted path of its field."""
 
@@ -136,6 +138,8 @@ def _is_credential(key: str) -> bool:
 
 def _json_secrets(body: bytes, fields: Sequence[list[str]]) -> list[_Span]:
     """The insides of the secret strings of `body`; none when it is not a JSON object or array."""
+    if not _may_hold_secrets(body, fields):
+        return []
     spans: list[_Span] = []
     levels: list[_Level] = []
     with suppress(jsontext.JsonTextError):
@@ -157,6 +161,21 @@ def _json_secrets(body: bytes, fields: Sequence[list[str]]) -> list[_Span]:
                     spans.append((start + 1, end - 1, _dotted(steps)))
         return spans
     return []
+
+
+def _may_hold_secrets(body: bytes, fields: Sequence[list[str]]) -> bool:
+    """Whether a name in `body` could be one of a secret: reading it whole takes far longer than looking for names."""
+    names = {_unquoted(name) for name in {match[1] for match in _JSON_STRING.finditer(body) if match[2]}}
+    if any(map(_is_credential, names)):
+        return True
+    return any(all(step in names or step == "*" or step.isdigit() for step in field) for field in fields)
+
+
+def _unquoted(name: bytes) -> str:
+    try:
+        return str(json.loads(b'"%b"' % name))
+    except ValueError:
+        return ""  # this is no JSON: nothing in it will be found
 
 
 class _Level:

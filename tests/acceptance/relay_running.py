@@ -8,8 +8,6 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +17,8 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from tests.acceptance.running import DEADLINE_S, Listening, Project
+from tests.acceptance.starting import Process, start
+from tests.ports import free_port
 
 _PAUSE = threading.Event()
 
@@ -29,13 +29,6 @@ def wait_for(is_there: Callable[[], object], what: str, *, within_s: float = DEA
     while not is_there():
         assert monotonic() < end_s, f"{what} did not come about"
         _PAUSE.wait(0.01)
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def memory_kib(pid: int, name: str = "VmRSS") -> int:
@@ -63,7 +56,7 @@ class Relay:
     options: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     """What the command is run under, such as taskset."""
-    process: "subprocess.Popen[bytes] | None" = None
+    process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -83,15 +76,14 @@ class Relay:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        command = [*self.prefix, sys.executable, "-m", "webhookctl", "relay", "serve"]
-        with open(self.output, "ab") as output:
-            self.process = subprocess.Popen(
-                [*command, "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *self.options],
-                cwd=self.project.folder,
-                env=self.project.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+        arguments = ["relay", "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data)]
+        with open(os.devnull, "rb") as nothing, open(self.output, "ab") as output:
+            self.process = start(
+                [*arguments, *self.options],
+                folder=self.project.folder,
+                environment=self.project.environment,
+                streams=(nothing.fileno(), output.fileno(), output.fileno()),
+                prefix=self.prefix,
             )
         wait_for(self._is_ready, "the relay")
 

@@ -9,14 +9,16 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from tempfile import TemporaryFile
+from typing import IO, Any, TypeAlias
 from urllib.parse import urlsplit
+
+from tests.acceptance.starting import BASE_ENVIRONMENT, Process, start
 
 DEADLINE_S = 30.0
 """How long anything may take before the test fails. Far above what it takes, so that a busy machine passes."""
@@ -104,7 +106,7 @@ class Lines:
 class Listening:
     """A running `webhookctl listen` and what it writes."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", lines: Lines, errors: Path) -> None:
+    def __init__(self, process: Process, lines: Lines, errors: Path) -> None:
         self.process = process
         self.lines = lines
         self._errors = errors
@@ -185,9 +187,7 @@ class Project:
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "XDG_STATE_HOME": str(self.home / "state"),
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "PYTHONWARNINGS": "error",
+            **BASE_ENVIRONMENT,
             **self.environ,
         }
 
@@ -197,16 +197,16 @@ class Project:
 
     def run(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run a command to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "webhookctl", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        with TemporaryFile() as given, TemporaryFile() as stdout, TemporaryFile() as stderr:
+            given.write(stdin)
+            given.seek(0)
+            process = self._start(arguments, given.fileno(), stdout.fileno(), stderr.fileno())
+            try:
+                process.wait(DEADLINE_S)
+            finally:
+                process.kill()
+                process.wait()
+            return Result(process.wait(), _content(stdout), _content(stderr))
 
     def ok(self, *arguments: str, stdin: bytes = b"") -> Result:
         """Run a command that has to end with 0."""
@@ -219,32 +219,32 @@ class Project:
         """`listen` with these arguments and `--port 0` (unless `is_bare`), ready; killed at the end."""
         port = () if is_bare else ("--port", "0")
         errors = self.home / "stderr"
-        with open(errors, "wb") as stderr:
-            process = self._start(("listen", *port, *arguments), stdout=subprocess.PIPE, stderr=stderr)
-        assert process.stdout is not None
-        listening = Listening(process, Lines(_chunks(process.stdout.fileno())), errors)
-        try:
+        ours, theirs = os.pipe()
+        with self._listening(("listen", *port, *arguments), ours, theirs, errors) as listening:
             if is_ready:
                 listening.wait_ready()
             yield listening
-        finally:
-            process.kill()
-            process.wait()
-            listening.lines.join()
-            process.stdout.close()
 
     @contextmanager
     def watching(self, *arguments: str, **variables: str) -> Iterator[Listening]:
         """`listen --port 0` in a pseudo-terminal of 140 columns: what a person at a screen sees."""
+        project = self.with_environment(TERM="xterm-256color", COLUMNS="140", LINES="40", **variables)
         ours, theirs = pty.openpty()
         errors = self.home / "stderr"
-        project = self.with_environment(TERM="xterm-256color", COLUMNS="140", LINES="40", **variables)
-        with open(errors, "wb") as stderr:
-            process = project._start(("listen", "--port", "0", *arguments), stdout=theirs, stderr=stderr)
+        with project._listening(("listen", "--port", "0", *arguments), ours, theirs, errors) as listening:
+            listening.wait_ready()
+            yield listening
+
+    @contextmanager
+    def _listening(
+        self, arguments: Sequence[str], ours: int, theirs: int, errors: Path
+    ) -> Iterator[Listening]:
+        """A started command that writes to `theirs`, which is read at `ours`; killed at the end."""
+        with open(os.devnull, "rb") as nothing, open(errors, "wb") as stderr:
+            process = self._start(arguments, nothing.fileno(), theirs, stderr.fileno())
         os.close(theirs)
         listening = Listening(process, Lines(_chunks(ours)), errors)
         try:
-            listening.wait_ready()
             yield listening
         finally:
             process.kill()
@@ -252,20 +252,21 @@ class Project:
             listening.lines.join()
             os.close(ours)
 
-    def _start(self, arguments: Sequence[str], *, stdout: int, stderr: Any) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "webhookctl", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
+    def _start(self, arguments: Sequence[str], *streams: int) -> Process:
+        stdin, stdout, stderr = streams
+        return start(
+            arguments, folder=self.folder, environment=self.environment, streams=(stdin, stdout, stderr)
         )
 
     def files(self, folder: str = "fixtures") -> list[str]:
         """All files below a folder of the project, relative to it."""
         root = self.folder / folder
         return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def _chunks(descriptor: int) -> Callable[[], bytes]:
@@ -287,7 +288,7 @@ def unsafe_characters(output: bytes) -> list[str]:
     return _UNSAFE.findall(visible(text))
 
 
-def is_ended(process: "subprocess.Popen[bytes]", within_s: float) -> bool:
+def is_ended(process: Process, within_s: float) -> bool:
     """Whether the process ends by itself within that time."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(within_s)

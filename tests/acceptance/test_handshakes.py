@@ -9,6 +9,7 @@ import pytest
 from tests.acceptance.receivers import RawMessage, Serve, Sink, always, raw_request, send_raw, sink
 from tests.acceptance.running import Listening, Project
 from tests.cli.test_machine_output import validator
+from tests.ports import refusing_port
 
 SLACK = b'{"type":"url_verification","challenge":"<script>abc</script>"}'
 META = "/hook?hub.mode=subscribe&hub.challenge=42&hub.verify_token="
@@ -88,9 +89,7 @@ def test_where_the_app_answers_wrongly_webhookctl_answers_and_says_why(
 
 
 def test_where_no_app_is_there_webhookctl_answers(project: Project) -> None:
-    with sink() as gone:
-        url = gone.url
-    with project.listening("--json", "--forward-to", url) as listening:
+    with refusing_port() as port, project.listening("--json", "--forward-to", f"{port}") as listening:
         answer = send_raw(listening.url, raw_request("/slack", SLACK))
         event = answered(listening)
     assert answer.status == 200
@@ -249,9 +248,8 @@ def test_trigger_names_each_fault_and_what_the_provider_does_then(project: Proje
 
 
 def test_trigger_without_an_app_says_so(project: Project) -> None:
-    with sink() as gone:
-        url = gone.url
-    result = project.run("trigger", "handshake:slack", "--to", url)
+    with refusing_port() as port:
+        result = project.run("trigger", "handshake:slack", "--to", f"{port}")
     assert result.exit_code == 5
     assert "hint:" in result.text
 

@@ -209,12 +209,11 @@ def test_an_app_that_refuses_hangs_up_talks_garbage_or_is_too_slow_is_told_to_th
             connection.recv(1)  # until the other side has had enough
         return False
 
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        refused = unused.getsockname()[1]
-    routes = ("--forward-to", f"/refused=127.0.0.1:{refused}")
     with (
+        refusing_port() as port,
         sink(misbehave) as live,
-        project.listening(*routes, "--forward-to", live.url, "--timeout", "300ms", "--no-save") as listening,
+        project.listening(
+            "--forward-to", f"/refused=127.0.0.1:{port}", "--forward-to", live.url, "--timeout", "300ms", "--no-save") as listening,
     ):
         answers = {
             name: send_raw(listening.url, raw_request(f"/{name}", b"{}"))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.receivers import Answer, Received, app, raw_request, send_raw, sink
 from tests.acceptance.running import DEADLINE_S, Project
+from tests.ports import free_port
 
 
 def event(name: str, number: int = 0, target: str = "/hooks") -> bytes:
@@ -171,8 +172,7 @@ def test_headers_of_ones_own_reach_the_app_but_not_the_history(project: Project)
 
 
 def test_a_target_that_comes_and_goes_is_announced(project: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        port = place.getsockname()[1]
+    port = free_port()
     with project.listening("--json", "--forward-to", f"{port}") as listening:
         assert listening.of_type("ready")[0]["targets"][0]["is_reachable"] is False
         with socket.create_server(("127.0.0.1", port)):

@@ -59,9 +59,10 @@ def test_listen_json_is_one_event_a_line_in_order_and_nothing_else(project: Proj
 
 
 def test_a_delivery_that_got_no_answer_says_so_with_the_same_fields(project: Project) -> None:
-    with app() as gone:
-        pass
-    with project.listening("--forward-to", gone.url, "--json", "--no-save") as listening:
+    with (
+        refusing_port() as port,
+        project.listening("--forward-to", f"{port}", "--json", "--no-save") as listening,
+    ):
         assert send_raw(listening.url, push(1)).status == 502
         response = listening.wait_for("response")[0]
         ready = listening.of_type("ready")[0]

@@ -28,6 +28,7 @@ from tests.net.foreign.servers import (
 )
 from tests.net.github_api import TOKEN, GithubApi, github_api
 from tests.net.programs import Programs, is_alive, programs
+from tests.ports import refusing_port
 from webhookctl import signing
 from webhookctl.model import Secret
 
@@ -153,9 +154,10 @@ def test_svix_play_gets_the_apps_answer(project: Project) -> None:
 
 
 def test_a_relay_that_is_not_there_is_told_with_its_exit_code(project: Project) -> None:
-    result = project.run("listen", "--port", "0", "--relay", "smee+http://127.0.0.1:9/c")
+    with refusing_port() as port:
+        result = project.run("listen", "--port", "0", "--relay", f"smee+http://127.0.0.1:{port}/c")
     assert result.exit_code == 6
-    assert result.errors.startswith("error: http://127.0.0.1:9/c cannot be reached")
+    assert result.errors.startswith(f"error: http://127.0.0.1:{port}/c cannot be reached")
     assert "hint: " in result.errors
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.receivers import Answer, RawMessage, Received, Sender, app, raw_request, send_raw, sink
 from tests.acceptance.relay_running import ChannelKey, Relay, client, relay, wait_for, wire
 from tests.acceptance.running import DEADLINE_S
+from tests.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("relay-answers")
 
@@ -115,10 +116,8 @@ def test_a_sender_who_leaves_early_loses_nothing(tmp_path: Path) -> None:
 
 def test_an_app_that_cannot_be_reached_holds_the_queue_in_order_until_it_is_back(tmp_path: Path) -> None:
     with channel_of(tmp_path, "--deadline", "200ms") as (server, channel):
-        with sink() as gone:
-            pass  # its port is free again: nobody listens there
-        port = int(gone.url.rpartition(":")[2])
-        with client(tmp_path / "client", server.url, channel, "--forward-to", gone.url):
+        port = free_port()
+        with client(tmp_path / "client", server.url, channel, "--forward-to", f"{port}"):
             answers = [post(server, channel, b'{"n":%d}' % number) for number in range(5)]
             assert [told(answer) for answer in answers] == [(202, "queued")] * 5
             with sink(port=port) as back:

@@ -285,7 +285,7 @@ def test_an_app_that_is_away_is_said_once_and_gets_it_when_it_is_back(
     project: Project, served: Relay, tmp_path: Path
 ) -> None:
     from tests.acceptance.receivers import sink
-    from tests.acceptance.relay_running import free_port
+    from tests.ports import free_port
 
     port = free_port()
     with project.listening("--relay", served.url, "-f", str(port), "--json") as listening:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.receivers import Answer, Received, app, raw_request, send_raw
 from tests.acceptance.running import DEADLINE_S, Project, Record
+from tests.ports import refusing_port
 
 
 def body_of(attempt: Record) -> bytes:
@@ -195,9 +196,8 @@ def test_the_exit_code_says_what_became_of_it(recorded: Project) -> None:
     assert "| who are you?" in codes["/no"].text
     assert "the app has another secret" in codes["/no"].text
 
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        port = place.getsockname()[1]
-    gone = recorded.run("replay", "push", "--to", f"{port}")
+    with refusing_port() as port:
+        gone = recorded.run("replay", "push", "--to", f"{port}")
     assert gone.exit_code == 5
     assert "no answer: it refuses connections" in gone.text
     assert "hint: nothing listens there: is the app running, and on that port?" in gone.text

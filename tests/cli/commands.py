@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import typer.main
 
 from webhookctl.cli import app
 from webhookctl.model import Attempt, Capture, Detection, Headers, Request, Response, Verdict, VerdictKind
@@ -59,10 +62,15 @@ def run(*arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None =
         closing(io.TextIOWrapper(stderr, "utf-8", write_through=True)) as errors,
         closing(io.TextIOWrapper(io.BytesIO(stdin), "utf-8")) as given,
         patch.dict(os.environ, environ or {}),
+        patch("typer.main.get_command", _command_of),
         patch.multiple(sys, stdin=given, stdout=out, stderr=errors),
     ):
         exit_code = app.run(arguments)
         return Result(exit_code, stdout.getvalue(), stderr.getvalue())
+
+
+_command_of = cache(typer.main.get_command)
+"""All commands made from their functions once, not for each call: that takes longer than most commands do."""
 
 
 def run_process(
@@ -70,16 +78,15 @@ def run_process(
     stdin: bytes = b"",
     environ: Mapping[str, str] | None = None,
     stdout: int = subprocess.PIPE,
-    before: Callable[[], None] | None = None,
+    redirection: str = "",
 ) -> Result:
-    """Run a command as a process of its own, where the state of a process matters."""
+    """Run a command as a process of its own, where the state of a process matters; `redirection` is the shell's."""
     done = subprocess.run(
-        [sys.executable, "-m", "webhookctl", *arguments],
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "webhookctl", *arguments],
         input=stdin,
         env={**os.environ, **(environ or {})},
         stdout=stdout,
         stderr=subprocess.PIPE,
-        preexec_fn=before,
         timeout=DEADLINE_S,
         check=False,
     )

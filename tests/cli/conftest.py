@@ -1,11 +1,13 @@
 """Each test runs in an empty project, with a home folder of its own; nothing of this machine's settings is seen."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import Project
+from tests.ports import refusing_port
 
 
 @pytest.fixture
@@ -23,3 +25,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.chdir(folder)
     return Project(folder, home)
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The URL of an endpoint that refuses connections."""
+    with refusing_port() as port:
+        yield f"http://127.0.0.1:{port}"

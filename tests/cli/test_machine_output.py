@@ -169,12 +169,10 @@ def test_config_and_doctor(recorded: Project) -> None:
     check("doctor", "doctor", exit_code=1)
 
 
-def test_trigger_sent_refused_listed_and_not_sent(recorded: Project, endpoint: str) -> None:
+def test_trigger_sent_refused_listed_and_not_sent(recorded: Project, endpoint: str, refusing: str) -> None:
     [sent] = check("trigger", "trigger", "github/push", "--to", endpoint)["attempts"]
     assert (sent["status"], sent["response"]["body_b64"]) == (201, "/3RoYW5r")
-    [refused] = check("trigger", "trigger", "github/push", "--to", "http://127.0.0.1:1", exit_code=5)[
-        "attempts"
-    ]
+    [refused] = check("trigger", "trigger", "github/push", "--to", refusing, exit_code=5)["attempts"]
     assert (refused["status"], refused["error_kind"], refused["response"]) == (None, "refused", None)
     assert "status" not in check("trigger", "trigger", "github/push", "--dry-run")["attempts"][0]
     assert check("trigger", "trigger", "--list")["events"]

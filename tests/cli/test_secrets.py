@@ -17,7 +17,7 @@ COMMANDS = [
     ("verify", "#1"),
     ("trigger", "payment_intent.succeeded", "--dry-run"),
     ("trigger", "payment_intent.succeeded", "--dry-run", "--json"),
-    ("trigger", "payment_intent.succeeded", "--to", "http://127.0.0.1:1"),
+    ("trigger", "payment_intent.succeeded", "--to", "REFUSING"),
     ("replay", "#1", "--dry-run"),
     ("replay", "invoice.paid", "--dry-run", "--json"),
     ("fixtures", "save", "1"),

@@ -189,14 +189,45 @@ def test_a_relay_that_restarts_is_waited_for() -> None:
     run(scene())
 
 
-def test_the_wait_grows_to_half_a_minute_and_starts_anew_after_a_stable_minute() -> None:
+def test_the_wait_grows_to_half_a_minute_and_starts_anew_after_a_connection_that_was_of_use() -> None:
     backoff = Backoff(lambda: 1.0)
     waits = [backoff.next_s(lasted_s=0.0) for _ in range(10)]
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0]
     assert backoff.next_s(lasted_s=59.9) == 30.0
     assert backoff.next_s(lasted_s=60.0) == 0.2
+    assert backoff.next_s(lasted_s=0.0) == 0.4
+    assert backoff.next_s(lasted_s=0.0, was_of_use=True) == 0.2
     assert Backoff(lambda: 0.0).next_s(lasted_s=0.0) == 0.1
-    assert Backoff(lambda: 0.0).next_s(lasted_s=0.0, least_s=5.0) == 5.0
+    assert Backoff(lambda: 0.0).next_s(lasted_s=0.0, was_of_use=True, least_s=5.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("is_answered", "lasts_s", "waits"),
+    [(True, 0.0, [0.2] * 4), (False, 0.0, [0.2, 0.4, 0.8, 1.6]), (False, 60.0, [0.2] * 4)],
+)
+def test_a_relay_that_restarts_often_is_tried_again_soon_as_long_as_deliveries_come_through(
+    is_answered: bool, lasts_s: float, waits: list[float]
+) -> None:
+    async def scene() -> None:
+        user, time = User(), Time()
+        time.is_running = False
+        async with (
+            scripted_relay() as relay,
+            tunnel_to(relay.url, user, clock=time.clock(), is_patient=True) as (tunnel, _),
+        ):
+            for seq in range(1, 5):
+                other = await relay.next()
+                await other.deliver(seq)
+                await until(lambda seq=seq: len(user.frames) == seq)  # type: ignore[misc]  # it is called at once
+                if is_answered:
+                    assert tunnel.send(Acknowledge(seq))
+                    await other.heard(Acknowledge)
+                time.steady_s += lasts_s
+                other.cut()
+                await until(lambda seq=seq: len(user.lost) == seq)  # type: ignore[misc]  # the same
+        assert [wait_s for _, wait_s in user.lost] == waits
+
+    run(scene())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webhookctl import redact
 from webhookctl.model import Headers
 from webhookctl.redact import find_secrets, redact_body, redact_headers, redact_target
 
@@ -190,6 +191,26 @@ def test_nothing_that_came_over_the_network_makes_it_raise(
     assert [name for name, _ in redacted] == [name for name, _ in headers]
     redact_target(target)
     find_secrets(body)
+
+
+NAMES = st.sampled_from(["a", "b", 'to"ken', "token", "\\", "api_key", ":", "é"]) | st.text(max_size=3)
+DOCUMENTS = st.recursive(
+    st.text(max_size=4) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(DOCUMENTS, st.booleans(), st.sampled_from([[], ["a.b"], ["*.a"], ["a.0"]]))
+@settings(derandomize=True, deadline=None)
+def test_looking_for_names_first_overlooks_no_secret(
+    document: object, is_ascii: bool, fields: list[str]
+) -> None:
+    body = json.dumps(document, ensure_ascii=is_ascii, indent=None if is_ascii else 1).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redact, "_may_hold_secrets", lambda *_: True)
+        expected = redact_body(body, content_type=JSON, fields=fields)
+    assert redact_body(body, content_type=JSON, fields=fields) == expected
 
 
 @given(

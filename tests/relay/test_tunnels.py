@@ -349,6 +349,36 @@ def test_what_expired_while_nobody_listened_is_told_once(tmp_path: Path) -> None
     run(test)
 
 
+def test_what_expired_comes_before_what_is_passed_over_and_before_what_is_wanted(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with relay(tmp_path / "data") as running:
+            channel, key = await running.channel(retention_s=100.0)
+            for _ in range(5):
+                await send(running.port, f"/{channel.id}", b"x")
+                running.clock.now_s += 30.0
+            await running.broker.expire(now_s=running.clock())
+            async with client(running.url, key, backlog=1) as one:
+                assert await one.expect(Skipped) == Skipped(1, 2, 2, "expired")
+                assert await one.expect(Skipped) == Skipped(3, 4, 2, "backlog")
+                assert (await one.delivery())[0].seq == 5
+
+    run(test)
+
+
+def test_of_what_expired_a_client_is_told_what_it_has_not_dealt_with(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with relay(tmp_path / "data") as running:
+            channel, key = await running.channel(retention_s=100.0)
+            for _ in range(3):
+                await send(running.port, f"/{channel.id}", b"x")
+            running.clock.now_s += 101.0
+            await running.broker.expire(now_s=running.clock())
+            async with client(running.url, key, cursor=1) as one:
+                assert await one.expect(Skipped) == Skipped(2, 3, 2, "expired")
+
+    run(test)
+
+
 def test_a_client_that_says_nothing_is_pinged_and_given_up(tmp_path: Path) -> None:
     async def test() -> None:
         async with relay(tmp_path / "data", heartbeat_s=20.0) as running:

@@ -112,6 +112,7 @@ def scheme_of(provider: str) -> Scheme:
     return OWN.get(provider) or load(provider)
 
 
+@cache
 def planned() -> dict[str, Plan]:
     """The plan of every packaged scheme that has one."""
     found = {provider: plan(scheme_of(provider)) for provider in (*provider_ids(), *OWN)}

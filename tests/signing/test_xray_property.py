@@ -3,6 +3,7 @@
 A body that was found must be the one that was signed; a signature that was found must be the one that was made.
 """
 
+from functools import cache
 from random import Random
 
 from hypothesis import HealthCheck, given, settings
@@ -41,7 +42,7 @@ BODIES = (
     b"",
 )
 OTHERS = (("stripe", Secret("other_secret_1", "env:A")), ("slack", Secret("other_secret_2", "env:B")))
-SEARCHES = (Search(OTHERS), Search(OTHERS, max_signatures=160))
+SEARCHES = (Search(OTHERS), *[Search(OTHERS, max_signatures=160)] * 7)  # the whole search for one in eight
 
 HONEST = {"unexplained", "header-missing", "malformed"}
 OF_BODIES = {"json-", "form-", "body-"}
@@ -84,11 +85,16 @@ def corrupted_request(request: Request, random: Random) -> tuple[str, Request]:
     return place, Request(request.method, request.target, tuple(headers), request.body)
 
 
+@cache
+def signed(provider: str, body: bytes) -> Request:
+    headers = sign(load(provider), SECRET, body=body, timestamp_s=NOW_S, message_id="msg_1", url=URL)
+    return Request("POST", "/hooks?x=1", headers, body)
+
+
 def check(provider: str, body: bytes, random: Random) -> None:
     scheme = load(provider)
     url = URL if scheme.needs_url else ""
-    headers = sign(scheme, SECRET, body=body, timestamp_s=NOW_S, message_id="msg_1", url=URL)
-    original = Request("POST", "/hooks?x=1", headers, body)
+    original = signed(provider, body)
     place, request = corrupted_request(original, random)
     search = random.choice(SEARCHES)
     verdict = judged(scheme, request, search=search, url=url)

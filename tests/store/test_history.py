@@ -104,6 +104,35 @@ def test_what_is_read_is_what_was_written(path: Path) -> None:
     assert read(path) == [Exchange(1, capture, detection, verdict, None, attempts)]
 
 
+def relayed(delivery_id: str) -> Judged:
+    capture, detection, verdict = judged(delivery_id)
+    return replace(capture, relayed=Relayed(delivery_id)), detection, verdict
+
+
+def test_what_a_relay_keeps_is_written_at_once_and_synced_soon_and_all_else_synced_at_once(
+    path: Path,
+) -> None:
+    async def scene() -> list[str]:
+        said: list[str] = []
+        async with writing(path) as history:
+            history._database.set_trace_callback(said.append)
+            await history.append(relayed("evt_1"))
+            while len(said) < 7:  # the database is told to sync, and has something to sync for
+                await asyncio.sleep(0)
+            await history.append(relayed("evt_2"))
+            await history.append(judged("evt_3"))
+            await history.append(relayed("evt_4"))
+        return [each for each in said if "synchronous" in each or each == "COMMIT" or "user_version" in each]
+
+    lazy, synced = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
+    wrote = "PRAGMA user_version=2"
+    assert run(scene()) == [
+        *(lazy, "COMMIT", synced, wrote, "COMMIT"),
+        *(lazy, "COMMIT", synced, "COMMIT", lazy, "COMMIT", synced, wrote, "COMMIT"),
+    ]
+    assert [each.id for each in read(path)] == [1, 2, 3, 4]
+
+
 names = st.text("!#$%&'*+-.^_`|~0123456789abcXYZ", min_size=1, max_size=8).map(str.encode)
 values = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0"))
 

@@ -47,7 +47,7 @@ def is_refused(data: bytes) -> bool:
     return False
 
 
-@EXAMPLES
+@settings(EXAMPLES, max_examples=800)
 @given(frames)
 def test_every_frame_comes_back_as_it_was(frame: Frame) -> None:
     assert decode(encode(frame)) == frame

@@ -253,6 +253,39 @@ def test_what_is_not_in_the_history_is_not_answered_but_tried_again(project: Pro
     run(scene())
 
 
+def test_what_came_while_the_app_was_busy_is_stored_together(project: Project) -> None:
+    async def scene() -> None:
+        async with scripted_relay() as relay, listening(relay, project) as (client, tunnel):
+            client.app.gate.clear()
+            await tunnel.deliver(1)
+            await until(lambda: len(client.app.got) == 1)
+            for seq in (2, 3, 4):
+                await tunnel.deliver(seq)
+            await until(lambda: client.source.waiting == 3)
+            assert len(client.app.stored) == 1
+            client.app.look = lambda _: client.app.gate.clear()
+            client.app.gate.set()
+            await until(lambda: len(client.app.got) == 2)
+            assert len(client.app.stored) == 4
+
+    run(scene())
+
+
+def test_credit_is_given_back_for_several_deliveries_at_once_and_to_the_last(project: Project) -> None:
+    async def scene() -> None:
+        async with scripted_relay() as relay, listening(relay, project) as (client, tunnel):
+            client.app.gate.clear()
+            for seq in range(1, 41):
+                await tunnel.deliver(seq, b"four")
+            await until(lambda: client.source.waiting == 39)
+            client.app.gate.set()
+            await tunnel.heard(Answer, 40)
+            await until(lambda: tunnel.side.credit_deliveries == 64)
+            assert await tunnel.heard(Credit, 3) == [Credit(16, 64), Credit(16, 64), Credit(8, 32)]
+
+    run(scene())
+
+
 # connections that break
 
 

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidState
 
 from webhookctl.model import Secret
 from webhookctl.net.dialling import LostError, dial, ended
@@ -35,10 +35,11 @@ from webhookctl.tunnel_protocol import (
 )
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 30.0
-_STABLE_S = 60.0  # a tunnel that held for so long makes the next wait short again
+_STABLE_S = 60.0  # a connection that held for so long makes the next wait short
 _LOOK_S = 1.0  # how often the clocks are looked at
 _SLEPT_S = 10.0  # the wall clock ran so far ahead of the steady one: this machine slept
 _UNSENT_BYTES = 1024 * 1024  # waiting to be sent before `flush` waits
+_JOINED_BYTES = 64 * 1024  # of frames that go out with one write
 
 
 class TunnelUser(Protocol):
@@ -66,15 +67,15 @@ class Clock:
 
 
 class Backoff:
-    """How long to wait before each new try: from 0.2 s to 30 s, half of it chance; a stable minute starts anew."""
+    """How long to wait before each new try: from 0.2 s to 30 s, half of it chance."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._wait_s = FIRST_WAIT_S
 
-    def next_s(self, *, lasted_s: float, least_s: float = 0.0) -> float:
-        """The next wait, after a connection that lasted `lasted_s`; at least `least_s`."""
-        if lasted_s >= _STABLE_S:
+    def next_s(self, *, lasted_s: float, was_of_use: bool = False, least_s: float = 0.0) -> float:
+        """The next wait, at least `least_s`; a short one after a connection that was of use, or held for a minute."""
+        if was_of_use or lasted_s >= _STABLE_S:
             self._wait_s = FIRST_WAIT_S
         wait_s = self._wait_s * (0.5 + self._chance() / 2)
         self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
@@ -111,6 +112,7 @@ class Tunnel:
         self._has_unsent = asyncio.Event()
         self._is_taken = asyncio.Event()
         self._lost_reason = ""
+        self._has_said = False  # on this connection, what came through it was dealt with
 
     @property
     def is_open(self) -> bool:
@@ -121,7 +123,7 @@ class Tunnel:
         """Connect and reconnect until `close`. Raises RelayError when the relay refuses for good."""
         backoff = Backoff(self._clock.chance)
         while not self._is_closing:
-            began_s = self._clock.steady_s()
+            began_s, self._has_said = self._clock.steady_s(), False
             try:
                 await self._connect_once()
                 return
@@ -129,7 +131,7 @@ class Tunnel:
                 if self._is_closing:
                     return
                 lasted_s = self._clock.steady_s() - began_s
-                wait_s = backoff.next_s(lasted_s=lasted_s, least_s=lost.wait_s)
+                wait_s = backoff.next_s(lasted_s=lasted_s, was_of_use=self._has_said, least_s=lost.wait_s)
                 if not self._is_patient:
                     raise unreachable(self._relay, lost.reason) from lost
                 self._user.on_lost(lost.reason, wait_s)
@@ -140,6 +142,7 @@ class Tunnel:
         if not self.is_open:
             return False
         self._put(frame)
+        self._has_said = True
         return True
 
     async def flush(self, *, all_of_it: bool = False) -> None:
@@ -221,12 +224,17 @@ class Tunnel:
             await self._has_unsent.wait()
             self._has_unsent.clear()
             while self._unsent:
-                data = self._unsent.popleft()
+                size = 0
                 try:
+                    while len(self._unsent) > 1 and size < _JOINED_BYTES:
+                        data = self._unsent.popleft()
+                        size += len(data)
+                        connection.protocol.send_binary(data)  # goes out together with the one below
+                    data = self._unsent.popleft()
                     await connection.send(data)
-                except ConnectionClosed:
+                except (ConnectionClosed, InvalidState):
                     return  # the reader tells why
-                self._unsent_bytes -= len(data)
+                self._unsent_bytes -= size + len(data)
                 self._is_taken.set()
 
     async def _watch(self, connection: ClientConnection) -> None:

@@ -8,23 +8,16 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from webhookctl.errors import UsageError
-from webhookctl.model import Headers, Request, Response, with_headers
-
-_HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"expect",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+from webhookctl.model import (
+    HOP_BY_HOP,
+    Headers,
+    Request,
+    Response,
+    named_in_connection,
+    with_headers,
 )
-_FRAMING = _HOP_BY_HOP | {b"host", b"content-length"}
+
+_FRAMING = HOP_BY_HOP | {b"host", b"content-length"}
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+\Z")
@@ -44,15 +37,6 @@ def _folded(headers: Headers) -> list[bytes]:
         name = headers[lowers.index(b"")][0].decode("latin-1")
         raise UsageError("header-invalid", f"header name {name!r} is not an HTTP token")
     return lowers
-
-
-def _named_in_connection(headers: Headers) -> frozenset[bytes]:
-    """The fields that a Connection field declares hop-by-hop."""
-    named: set[bytes] = set()
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named)
 
 
 def _request_line(request: Request) -> bytes:
@@ -101,7 +85,7 @@ def request_bytes(
         else:
             headers = with_headers(headers, added)
             lowers = _folded(headers)
-    named = _named_in_connection(headers) if b"connection" in lowers else ()
+    named = named_in_connection(headers) if b"connection" in lowers else ()
     head = [_request_line(request)]
     has_host = has_length = False
     for lower, (name, value) in zip(lowers, headers, strict=True):
@@ -141,12 +125,12 @@ def response_bytes(response: Response, *, for_head: bool, close: bool) -> bytes:
         reason = b""
     head = [b"HTTP/1.1 %d %b\r\n" % (response.status, reason)]
     headers, body, status = response.headers, response.body, response.status
-    named = _named_in_connection(headers)
+    named = named_in_connection(headers)
     # RFC 9110 §8.6: a 304 may tell the length of what it does not carry; a 204 carries none.
     keeps_length = for_head or status == 304
     for name, value in headers:
         lower = _token(name)
-        if lower in _HOP_BY_HOP or lower in named or (lower == b"content-length" and not keeps_length):
+        if lower in HOP_BY_HOP or lower in named or (lower == b"content-length" and not keeps_length):
             continue
         if lower and not _FORBIDDEN_IN_VALUE.search(value):
             head.append(name + b": " + value + b"\r\n")

@@ -9,24 +9,11 @@ from enum import StrEnum
 from functools import lru_cache
 from http import HTTPStatus
 
-from webhookctl.model import Headers, Response, header_value
+from webhookctl.model import HOP_BY_HOP, Headers, Response, header_value, named_in_connection
 from webhookctl.tunnel_protocol import Answer
 
 PREFIX = b"webhookctl-"
 """Fields of that name are the relay's own: what others say in them is dropped, in both directions."""
-_HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 _SAFETY: Headers = (
@@ -81,11 +68,11 @@ def head_bytes(
     code, reason = answer.status, answer.reason or _phrase(answer.status)
     encoded = reason.encode("latin-1", "replace")
     head = [b"HTTP/1.1 %d %b\r\n" % (code, b"" if _FORBIDDEN_IN_VALUE.search(encoded) else encoded)]
-    named = _named_in_connection(answer.headers)
+    named = named_in_connection(answer.headers)
     has_date, length = False, b""
     for name, value in answer.headers:
         lower = _token(name)
-        if not lower or lower in _HOP_BY_HOP or lower in named or _FORBIDDEN_IN_VALUE.search(value):
+        if not lower or lower in HOP_BY_HOP or lower in named or _FORBIDDEN_IN_VALUE.search(value):
             continue
         if lower == b"content-length":
             length = length or value
@@ -166,15 +153,6 @@ def _token(name: bytes) -> bytes:
     """`name` in lower case, or b"" when it is not a token or the relay's own."""
     lower = name.lower()
     return lower if _TOKEN.match(name) and not lower.startswith(PREFIX) else b""
-
-
-def _named_in_connection(headers: Headers) -> frozenset[bytes]:
-    """The fields that a Connection field declares hop-by-hop."""
-    named: set[bytes] = set()
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            named.update(token.strip().lower() for token in value.split(b","))
-    return frozenset(named)
 
 
 @lru_cache(maxsize=64)

@@ -8,21 +8,8 @@ from base64 import b64encode
 from enum import StrEnum
 from urllib.parse import parse_qs
 
-from webhookctl.model import Headers
+from webhookctl.model import HOP_BY_HOP, Headers
 from webhookctl.relay.broker import Arrival
-
-_HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 
 
 class Dialect(StrEnum):
@@ -79,7 +66,7 @@ def _gosmee(arrival: Arrival, body: bytes) -> str:
 
 def _shown(headers: Headers) -> list[tuple[str, str]]:
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
-    return [pair for pair in pairs if pair[0] not in _HOP_BY_HOP]
+    return [pair for pair in pairs if pair[0].encode("latin-1") not in HOP_BY_HOP]
 
 
 def _json_text(body: bytes) -> str:

@@ -92,6 +92,8 @@ class Outlet:
         self.pump()
 
     def _take(self, queued: Queued) -> None:
+        if queued.seq <= self._last:
+            return  # numbers rise, whatever is read
         self._last = queued.seq
         self._waiting.append(queued)
         if isinstance(queued.arrival.body, bytes):

@@ -76,9 +76,7 @@ class SqliteBroker:
         self._channel_watchers: list[OnChannel] = []
         self._answers: dict[str, OnAnswer] = {}
         self._storing: dict[str, Future[Queued]] = {}
-        self._places: OrderedDict[str, int] = (
-            OrderedDict()
-        )  # of the last deliveries stored: id, sequence number
+        self._places: OrderedDict[str, int] = OrderedDict()  # sequence numbers of the last stored, by id
         self._changing = asyncio.Lock()  # channels: one change at a time, since names are looked up before
         self._loop: asyncio.AbstractEventLoop
         self._database: sqlite3.Connection

@@ -164,7 +164,9 @@ class Tunnel:
         cursor = hello.cursor if hello.cursor <= counts.head else 0  # of another life of this relay
         if self._lease is not None and cursor:
             await broker.acknowledge_through(self._lease, cursor)
-        skipped = await self._skip(hello, cursor)
+        expired = self._take_expired(cursor)
+        after = cursor if expired is None else expired.last
+        skipped = await self._skip(hello, after)
         counts = await broker.counts(channel.id)
         pending = counts.pending - (skipped.count if skipped is not None else 0)
         session, url = self._around.new_session(), self._around.url_of(channel)
@@ -186,10 +188,11 @@ class Tunnel:
         self._around.emit(
             TunnelOpened(self._around.now_s(), channel.name, self._connection.peer, mode, waiting)
         )
-        self._tell_expired(cursor)
-        if skipped is not None:
-            self._send(skipped)
-        self._outlet.start(after=skipped.last if skipped is not None else cursor, head=counts.head)
+        for gap in (expired, skipped):  # each begins behind the one before it, and deliveries behind both
+            if gap is not None:
+                self._send(gap)
+                after = gap.last
+        self._outlet.start(after=after, head=counts.head)
 
     def _attach(self, hello: Hello) -> bool:
         self._lease = self._broker.attach(
@@ -211,12 +214,13 @@ class Tunnel:
         count = min(max(1, counts.pending - hello.backlog), last - cursor)
         return Skipped(cursor + 1, last, count, "backlog")
 
-    def _tell_expired(self, cursor: int) -> None:
-        if self._lease is None:
-            return
-        lost = self._broker.take_expired(self._lease)
-        if lost is not None and lost.first > cursor:
-            self._send(Skipped(lost.first, lost.last, lost.count, "expired"))
+    def _take_expired(self, cursor: int) -> Skipped | None:
+        """What grew too old behind `cursor` while nobody listened; nothing up to its last is pending."""
+        lost = self._broker.take_expired(self._lease) if self._lease is not None else None
+        if lost is None or lost.last <= cursor:
+            return None
+        first = max(lost.first, cursor + 1)
+        return Skipped(first, lost.last, min(lost.count, lost.last - first + 1), "expired")
 
     def _hear(self, frame: Frame) -> "asyncio.Future[None] | None":
         """Act on a frame; what to wait for before the next is read, if anything."""

@@ -1,7 +1,8 @@
 """Writes the history: every exchange of this project, whole, in one SQLite file (WAL, synchronous=FULL).
 
 One writer thread commits what has come in since its last commit together (group commit), so that a delivery
-is on disk before its sender is answered, at the cost of one fsync a batch. Knows nothing of HTTP or rendering.
+is on disk before its sender is answered, at the cost of one fsync a batch. Deliveries that a relay keeps until they
+are answered are written before, and synced soon. Knows nothing of HTTP or rendering.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from webhookctl.store.history_rows import ATTEMPT, EXCHANGE, Row
 _BATCH_ROWS = 256  # rows of one commit: bounds what a commit may take, far above any real concurrency
 _PAGE_BYTES = 8192  # of new files: batches of 64 commit in an eighth less time than with 4096
 _REMEMBERED_DELIVERIES = 20_000  # how far back a repeated delivery id is recognised
-_LAZY_FLUSH_S = 0.05  # attempts are committed with the next delivery, or after this long
+_LAZY_FLUSH_S = 0.05  # attempts are committed with the next delivery, or after this long; relayed ones synced
 _MAX_UNSAVED = 10_000  # attempts kept for better times while nothing can be written
 _QUIET_S = (
     1.0  # the limits are looked at when no delivery came for this long: deleting costs as much as storing,
@@ -55,17 +56,22 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Batch:
-    """What is committed together: deliveries somebody waits for, and (exchange id, attempt)."""
+    """What is committed together: deliveries somebody waits for, and (exchange id, attempt).
+
+    `is_due`: what was written before it has to be synced as well.
+    """
 
     deliveries: list[_Pending]
     attempts: list[tuple[int, Attempt]]
     discarded: list[int]
+    is_due: bool
 
 
 class HistoryWriter:
     """Appends to the history from one event loop. Use as an async context manager.
 
-    `append` returns when the delivery is on disk; `add_attempts` returns at once and is committed with the next
+    `append` returns when the delivery is on disk; of one that came by a relay, when it is written: it outlives this
+    process, and within 50 ms the loss of power. `add_attempts` returns at once and is committed with the next
     delivery or within 50 ms. Raises UsageError `history-unusable` when the file cannot be opened or written.
     """
 
@@ -84,6 +90,8 @@ class HistoryWriter:
         self._unsaved: list[tuple[int, Attempt]] = []
         self._seen: OrderedDict[tuple[str | None, str], int] = OrderedDict()
         self._since_prune = 0
+        self._has_unsynced = False
+        self._is_syncing = True  # as the database is set
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread
         self._database: sqlite3.Connection
@@ -102,7 +110,7 @@ class HistoryWriter:
         self._is_closed = True
         if self._flush is not None:
             self._flush.cancel()
-        self._hand_over()
+        self._hand_over(is_due=True)
         self._queue.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
         self._database.close()
@@ -117,6 +125,8 @@ class HistoryWriter:
         if len(self._deliveries) == 1:
             # All that one round of the event loop brings becomes one batch, and one commit.
             self._loop.call_soon(self._hand_over)
+        if judged[0].relayed is not None:
+            self._flush_soon()
         return pending.future
 
     def add_attempts(self, exchange_id: int, attempts: Sequence[Attempt]) -> None:
@@ -135,11 +145,11 @@ class HistoryWriter:
 
     def _flush_now(self) -> None:
         self._flush = None
-        self._hand_over()
+        self._hand_over(is_due=True)
 
-    def _hand_over(self) -> None:
-        if self._deliveries or self._attempts or self._discarded:
-            self._queue.put(_Batch(self._deliveries, self._attempts, self._discarded))
+    def _hand_over(self, *, is_due: bool = False) -> None:
+        if self._deliveries or self._attempts or self._discarded or is_due:
+            self._queue.put(_Batch(self._deliveries, self._attempts, self._discarded, is_due))
             self._deliveries, self._attempts, self._discarded = [], [], []
 
     # in the writer thread
@@ -147,7 +157,7 @@ class HistoryWriter:
     def _write(self) -> None:
         running = True
         while running:
-            batch = _Batch([], [], [])
+            batch = _Batch([], [], [], False)
             more = self._next()
             while True:
                 if more is None:
@@ -156,6 +166,7 @@ class HistoryWriter:
                     batch.deliveries += more.deliveries
                     batch.attempts += more.attempts
                     batch.discarded += more.discarded
+                    batch.is_due |= more.is_due
                 if len(batch.deliveries) >= _BATCH_ROWS:
                     break
                 try:
@@ -176,11 +187,17 @@ class HistoryWriter:
     def _commit(self, batch: _Batch) -> None:
         attempts = self._unsaved + batch.attempts
         self._unsaved = []
-        if not (batch.deliveries or attempts or batch.discarded):
+        is_empty = not (batch.deliveries or attempts or batch.discarded)
+        if is_empty and not (batch.is_due and self._has_unsynced):
             return
         fresh: list[tuple[str | None, str]] = []
         try:
+            self._set_syncing(
+                batch.is_due or any(each.judged[0].relayed is None for each in batch.deliveries)
+            )
             with _transaction(self._database):
+                if is_empty:  # a commit syncs what was written before it when it writes something itself
+                    self._database.execute(f"PRAGMA user_version={rows.VERSION}")
                 first_id = self._insert_deliveries(batch.deliveries, fresh)
                 self._insert(ATTEMPT, [rows.attempt_row(*attempt) for attempt in attempts])
                 for exchange_id in batch.discarded:
@@ -193,11 +210,17 @@ class HistoryWriter:
                 self._unsaved = attempts[-_MAX_UNSAVED:]
             self._tell(batch.deliveries, unusable(self._path, error))
             return
+        self._has_unsynced = not self._is_syncing
         if batch.deliveries:
             self._tell(batch.deliveries, first_id)
             self._since_prune += len(batch.deliveries)
             if self._since_prune >= _PRUNE_ANYWAY:
                 self._prune_safely()
+
+    def _set_syncing(self, is_syncing: bool) -> None:
+        if is_syncing is not self._is_syncing:
+            self._database.execute(f"PRAGMA synchronous={'FULL' if is_syncing else 'NORMAL'}")
+            self._is_syncing = is_syncing
 
     def _tell(self, deliveries: list[_Pending], outcome: int | Exception) -> None:
         with suppress(RuntimeError):  # the loop was closed with a commit under way: nobody waits any more

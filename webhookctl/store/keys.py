@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from webhookctl.errors import UsageError
@@ -45,6 +46,8 @@ class KeyFolder:
 
     def find(self, provider: str) -> StoredKey | None:
         """The key of `provider`, or None. Raises UsageError `key-damaged` or `state-unsafe`."""
+        if not lexists(f"{self._folder}/{provider}.json"):  # the usual case, asked for each delivery
+            return None
         refuse_link(self._folder.parent)
         refuse_link(self._folder)
         path = self._path(provider)

@@ -50,6 +50,7 @@ _ANSWERS_BYTES = 4 * 1024 * 1024  # answers kept in case the relay asks again
 _FIRST_LOOK_S = 5.0  # a known channel is waited for this long before its URL is shown
 _NOT_STORED_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _SYNC_S = 1.0
+_NO_CREDIT = Credit(0, 0)
 _MODES = {Attach.CONSUME: Mode.CONSUME, Attach.TAKEOVER: Mode.TAKEOVER, Attach.OBSERVE: Mode.OBSERVE}
 
 
@@ -83,8 +84,9 @@ class TunnelSource:
         self._syncing: asyncio.Task[None] | None = None
         self._arrival: Arrival | None = None
         self._queue: asyncio.Queue[Incoming | None] = asyncio.Queue()
+        self._owed = _NO_CREDIT  # to the relay
+        self._new: list[Incoming] = []  # of the queue, what is not begun
         self._in_hand: dict[str, Incoming] = {}  # by delivery id, from its arrival to the app's answer
-        self._deliver: Deliver | None = None
         self._answers = LastAnswers(_ANSWERS_BYTES)
         self._answering: set[asyncio.Task[None]] = set()
         self._workers: list[asyncio.Task[None]] = []
@@ -138,12 +140,9 @@ class TunnelSource:
         early, self._told_early = self._told_early or (), None
         for event in early:
             self._emit(event)
-        self._deliver = deliver
-        for incoming in self._in_hand.values():
-            self._begin(incoming, deliver)
         loop = asyncio.get_running_loop()
         self._workers = [
-            loop.create_task(self._work(), name=f"deliver {number}")
+            loop.create_task(self._work(deliver), name=f"deliver {number}")
             for number in range(self._plan.concurrency)
         ]
         await asyncio.wait((self._tunnelling, *self._workers), return_when=asyncio.FIRST_COMPLETED)
@@ -198,6 +197,7 @@ class TunnelSource:
 
     def on_open(self, welcome: Welcome) -> None:
         self._epoch += 1
+        self._owed = _NO_CREDIT
         key = self._channel.key
         if welcome.url != self._channel.url and self._answered is not None:
             self._answered.close()
@@ -228,8 +228,8 @@ class TunnelSource:
         arrival = self._arrival
         assert arrival is not None  # the tunnel's side lets no piece through without its head
         done = arrival.add(frame.body if isinstance(frame, Delivery) else frame.data)
-        if done:
-            self._send(Credit(0, done))
+        if done or not frame.is_last:  # the rest of a large body may need what is owed
+            self._give_credit(0, done)
         if frame.is_last:
             self._arrival = None
             self._arrived(arrival)
@@ -255,15 +255,17 @@ class TunnelSource:
         self._answer_soon(again, self._answers.get(head.seq))
 
     def _take(self, incoming: Incoming) -> None:
-        """Have it stored with what else arrives now, while those before it are with the app."""
         self._in_hand[incoming.delivery_id] = incoming
+        self._new.append(incoming)
         self._queue.put_nowait(incoming)
-        if self._deliver is not None:
-            self._begin(incoming, self._deliver)
 
-    def _begin(self, incoming: Incoming, deliver: Deliver) -> None:
-        work = self._through(incoming, deliver)
-        incoming.delivering = asyncio.get_running_loop().create_task(work, name=f"deliver {incoming.seq}")
+    def _begin(self, deliver: Deliver) -> None:
+        """Have all that came since the last time stored together; each goes on in its turn."""
+        loop = asyncio.get_running_loop()
+        for incoming in self._new:
+            work = self._through(incoming, deliver)
+            incoming.delivering = loop.create_task(work, name=f"deliver {incoming.seq}")
+        self._new.clear()
 
     def _is_known(self, frame: Delivery) -> bool:
         return self._answered is not None and self._answered.knows(frame.seq, frame.delivery_id)
@@ -278,10 +280,12 @@ class TunnelSource:
         self._tell(RelaySkipped(frame.first, frame.last, frame.count, frame.reason))
         self._drained(frame.last, frame.count)
 
-    async def _work(self) -> None:
+    async def _work(self, deliver: Deliver) -> None:
         while (incoming := await self._queue.get()) is not None:
-            assert incoming.delivering is not None
             incoming.turn.set()
+            if incoming.delivering is None:
+                self._begin(deliver)
+            assert incoming.delivering is not None
             answer = await incoming.delivering
             del self._in_hand[incoming.delivery_id]
             if self._answered is not None:
@@ -324,7 +328,15 @@ class TunnelSource:
                     self._send(unfit_answer(incoming.seq, error))
                     break
         if incoming.epoch == self._epoch:
-            self._send(Credit(1, incoming.held_bytes))
+            self._give_credit(1, incoming.held_bytes)
+
+    def _give_credit(self, deliveries: int, body_bytes: int) -> None:
+        """Give credit back, a quarter of the window at once; all of it when nothing here would give the rest."""
+        owed = self._owed = Credit(self._owed.deliveries + deliveries, self._owed.body_bytes + body_bytes)
+        is_much = 4 * owed.deliveries >= _WINDOW_DELIVERIES or 4 * owed.body_bytes >= _WINDOW_BYTES
+        if owed != _NO_CREDIT and (is_much or self._arrival is not None or not self._in_hand):
+            self._owed = _NO_CREDIT
+            self._send(owed)
 
     def _sync_soon(self) -> None:
         """Notes outlive this process at once, a loss of power soon: a few deliveries come again then, marked."""
@@ -370,6 +382,7 @@ class TunnelSource:
     def _forget_queued(self) -> list[asyncio.Task[Response]]:
         """Leave what has not had its turn to the relay; what is to be waited for."""
         cancelled = []
+        self._new.clear()
         while not self._queue.empty():
             if (incoming := self._queue.get_nowait()) is not None:
                 del self._in_hand[incoming.delivery_id]
