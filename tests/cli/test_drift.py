@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.commands import Delivery, Project, run
+from tests.cli.test_machine_output import validator
 from tests.cli.test_startup import HEAVY, imported
 
 CONTRACT = 'version = 1\n[receiver]\nurl = "http://localhost:1"\n[reads.push]\nref = "string"\n'
@@ -102,3 +103,134 @@ def test_fixtures_are_compared_without_network_or_event_loop(project: Project) -
     modules, text = imported("drift", "fresh", "--contract", "a.contract.toml")
     assert "nothing breaking" in text
     assert not modules & HEAVY
+
+
+SHOP = """version = 1
+[receiver]
+url = "http://localhost:1"
+[reads."order.paid"]
+id = "string"
+total = "integer"
+status = '"open" | "paid"'
+[reads."order.void"]
+id = "string"
+"""
+ORDER = {
+    "type": "object",
+    "properties": {
+        "id": {"type": ["string", "null"]},
+        "status": {"enum": ["paid", "\u202evoid"]},
+        "new": {"type": "string"},
+    },
+    "required": ["id", "status"],
+    "additionalProperties": False,
+}
+
+
+def described(*events: str) -> str:
+    """An OpenAPI document with a webhook for each event."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}
+    webhooks = {event: {"post": {"requestBody": {"content": content}}} for event in events}
+    return json.dumps({"openapi": "3.1.0", "webhooks": webhooks, "components": {"schemas": {"Order": ORDER}}})
+
+
+def test_a_schema_is_compared_with_what_is_read(project: Project) -> None:
+    project.write("shop.contract.toml", SHOP)
+    project.write("api.json", described("order.paid", "order.new"))
+    result = run("drift", "--against", "api.json", "--contract", "shop.contract.toml", "--plain")
+    assert result.exit_code == 1
+    assert (
+        result.text
+        == """order.paid  its schema
+  BREAKING id  is string | null, it was string
+             in api.json
+  BREAKING status  is "<U+202E>void", it was "open" | "paid"
+             in api.json
+  BREAKING total  vanished, it was integer
+             in api.json
+  notice   status  is never "open", it was "open" | "paid"
+             in api.json
+  ok       0 of 3 paths are as they were
+order.void  its schema
+  notice   nothing is known of this event
+             in api.json
+3 breaking, 2 notices
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["api.json", "--event", "order.paid"],
+        ["api.json#/webhooks/order.paid"],
+        ["api.json#/webhooks/order.paid/post", "--event", "order.paid"],
+        ["api.json#/components/schemas/Order", "--event", "order.paid"],
+        ["order.json", "--event", "order.paid"],
+        ["order.json#", "--event", "order.paid"],
+    ],
+)
+def test_the_schema_of_one_event_is_found_wherever_it_is_described(
+    project: Project, arguments: list[str]
+) -> None:
+    project.write("shop.contract.toml", SHOP)
+    project.write("api.json", described("order.paid"))
+    project.write("order.json", json.dumps(ORDER))
+    result = run("drift", "--against", *arguments, "--contract", "shop.contract.toml", "--json")
+    validator("drift").validate(result.envelope)
+    (event,) = result.data["events"]
+    assert (result.exit_code, event["event"], event["captures"]) == (1, "order.paid", 0)
+    assert {(each["path"], each["change"]) for each in event["findings"]} == {
+        ("id", "null"),
+        ("status", "value"),
+        ("status", "value-gone"),
+        ("total", "vanished"),
+    }
+
+
+def test_a_schema_that_promises_what_is_read_is_no_finding(project: Project) -> None:
+    project.write("a.contract.toml", CONTRACT)
+    schema = {"type": "object", "properties": {"ref": {"type": "string"}}, "required": ["ref"]}
+    project.write("push.json", json.dumps(schema))
+    result = run("drift", "--against", "push.json", "--contract", "a.contract.toml")
+    assert (result.exit_code, "nothing breaking, 0 notices" in result.text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--against", "api.json"], "nothing else"),
+        (["fresh", "--against", "api.json", "--contract", "shop.contract.toml"], "nothing else"),
+        (["--against", "api.json", "--against", "fresh", "--contract", "shop.contract.toml"], "nothing else"),
+        (["--against", "api.json", "-e", "order.payd", "--contract", "shop.contract.toml"], "order.paid?"),
+        (["--against", "order.json", "--contract", "shop.contract.toml"], "--event NAME"),
+        (["--against", "other.json", "--contract", "shop.contract.toml"], "no webhook named order.paid or"),
+        (
+            ["--against", "api.json#/nowhere", "-e", "order.paid", "--contract", "shop.contract.toml"],
+            "nowhere",
+        ),
+        (["--against", "deep.json", "-e", "order.paid", "--contract", "shop.contract.toml"], "deep.json"),
+        (["--against", "none.json#/a", "--contract", "shop.contract.toml"], "cannot be read"),
+        (["--against", "none.json", "--contract", "shop.contract.toml"], "cannot be read"),
+        (["--against", "broken.json", "--contract", "shop.contract.toml"], "is no JSON"),
+        (["--against", "body.json", "-e", "order.paid", "--contract", "shop.contract.toml"], "what a body"),
+        (["--against", "large.json", "--contract", "shop.contract.toml"], "larger than"),
+        (["--against", "api.yaml", "--contract", "shop.contract.toml"], "yq"),
+    ],
+)
+def test_a_schema_that_cannot_be_compared_is_refused_with_a_hint(
+    project: Project, arguments: list[str], said: str
+) -> None:
+    fixture(project, "fresh", "one", ref="main")
+    project.write("shop.contract.toml", SHOP)
+    project.write("api.json", described("order.paid"))
+    project.write("other.json", described("else"))
+    project.write("order.json", json.dumps(ORDER))
+    project.write("deep.json", '{"allOf": [' * 400 + "true" + "]}" * 400)
+    project.write("broken.json", "{")
+    project.write("body.json", '{"id": "evt_1"}')
+    with (project.folder / "large.json").open("wb") as large:
+        large.truncate(64 * 1024 * 1024 + 1)
+    project.write("api.yaml", "openapi: 3.1.0")
+    result = run("drift", *arguments)
+    assert (result.exit_code, said in result.errors) == (2, True), result.errors

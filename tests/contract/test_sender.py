@@ -169,7 +169,9 @@ def test_attempts_of_one_moment_cannot_show_that_each_is_stamped_anew() -> None:
     [
         ((0.0, 0.1, 0.3, 0.7), Outcome.PASSED),
         ((0.0, 0.1, 0.2, 0.3), Outcome.FAILED),
-        ((0.0, 0.4, 0.6, 1.2), Outcome.FAILED),
+        ((0.0, 0.4, 0.7, 1.5), Outcome.PASSED),
+        ((0.0, 0.4, 0.5, 1.5), Outcome.FAILED),
+        ((0.0, 0.4, 0.7, 1.1), Outcome.FAILED),
         ((0.0, 0.1), Outcome.UNSURE),
     ],
 )

@@ -24,7 +24,12 @@ def drift(
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option("--against", metavar="FIXTURES", help="Compare with how these look. Repeatable."),
+        typer.Option(
+            "--against",
+            metavar="FIXTURES|SCHEMA",
+            help="Compare with how these look. A JSON Schema or OpenAPI document, FILE or FILE#/pointer, is "
+            "itself compared with --contract. Repeatable.",
+        ),
     ] = None,
     event: Annotated[
         list[str] | None, typer.Option("--event", "-e", metavar="NAME", help="Only this event. Repeatable.")
@@ -40,17 +45,17 @@ def drift(
     \b
     Examples:
       webhookctl drift history --contract contracts/stripe.contract.toml
-      webhookctl drift captures/ --against fixtures/stripe
+      webhookctl drift --against openapi.json --contract contracts/shop.contract.toml
     """
     from webhookctl.config import forces_color
     from webhookctl.output import envelope
     from webhookctl.output.drifting import drift_lines, drift_record
     from webhookctl.output.painter import painter
-    from webhookctl.wiring.drifting import HISTORY, DriftPlan, find_drift
+    from webhookctl.wiring.drifting import DriftPlan, find_drift
     from webhookctl.wiring.project import open_project
 
     plan = DriftPlan(
-        tuple(captures or (HISTORY,)),
+        tuple(captures or ()),
         contract=contract_file,
         against=tuple(against or ()),
         events=tuple(event or ()),

@@ -25,6 +25,8 @@ class Change(StrEnum):
     VALUE = "value"  # a text never seen where few are
     FORMAT = "format"
     NEW = "new"
+    OPTIONAL = "optional"  # a schema says that it may be missing
+    VALUE_GONE = "value-gone"  # a schema has a text no more
     UNKNOWN_EVENT = "unknown-event"  # nothing is known to compare it with
 
 
@@ -60,7 +62,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class EventDrift:
-    """What was found in `samples` deliveries of one event; `checked` paths were looked at, `same` did not change."""
+    """What was found in `samples` deliveries of one event; `checked` paths were looked at, `same` did not change.
+
+    No samples: its schema was looked at.
+    """
 
     event: str
     samples: int

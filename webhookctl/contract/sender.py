@@ -20,7 +20,9 @@ PATH = "/webhooks"
 
 _POLL_S = 0.01
 _SAME_MOMENT_S = 2.0  # timestamps are whole seconds: nearer attempts may well carry the same
-_SHRINKS, _GROWS = 0.9, 1.2  # a gap below this share of the one before; the last above this of the first
+# Jitter and slow machines disturb every gap: one shrinks below this share of the one before; all together
+# grow when the last is above this of the first.
+_SHRINKS, _GROWS = 0.5, 1.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ _BODY = "the body"
 def drift_lines(drifts: Sequence[EventDrift]) -> Iterator[Segments]:
     """One block for each event: what changed, then how much did not; the sum at the end."""
     for drift in drifts:
-        yield [("event", safe_line(drift.event)), ("dim", f"  {counted(drift.samples, 'capture')}")]
+        looked_at = counted(drift.samples, "capture") if drift.samples else "its schema"
+        yield [("event", safe_line(drift.event)), ("dim", f"  {looked_at}")]
         for finding in drift.findings:
             style, word = _WEIGHTS[finding.weight]
             yield [("plain", "  "), (style, f"{word:<9}"), *_sentence(finding)]
@@ -42,9 +43,11 @@ def _sentence(finding: Finding) -> list[tuple[str, str]]:
     said = {
         Change.VANISHED: f"vanished, it was {expected}",
         Change.RETYPED: f"is {received}, it was {expected}",
-        Change.NULL: f"is null, it was {expected}",
+        Change.NULL: f"is {received}, it was {expected}",
         Change.VALUE: f"is {received}, it was {expected}",
         Change.FORMAT: f"is {received}, it was a {expected}",
+        Change.OPTIONAL: f"may be absent, it was {expected}",
+        Change.VALUE_GONE: f"is never {received}, it was {expected}",
         Change.NEW: f"is new: {received}",
         Change.UNKNOWN_EVENT: "nothing is known of this event",
     }[finding.change]

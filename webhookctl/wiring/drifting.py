@@ -15,6 +15,7 @@ from webhookctl.contract.profile import Profile, profile
 from webhookctl.contract.reads import read_reads
 from webhookctl.errors import FixtureError, UsageError
 from webhookctl.fixture import Fixture
+from webhookctl.wiring.drift_schemas import SchemaFile, compare_schema_file, read_schema
 from webhookctl.wiring.project import Project
 from webhookctl.wiring.sources import load_target
 
@@ -42,6 +43,9 @@ def find_drift(project: Project, plan: DriftPlan) -> tuple[EventDrift, ...]:
             "nothing to compare with",
             "--contract FILE for what a receiver reads, --against FIXTURES for how deliveries used to look",
         )
+    schemas = [schema for target in plan.against if (schema := read_schema(target))]
+    if schemas:
+        return _schema_drift(plan, schemas)
     reads = {} if plan.contract is None else _read(plan.contract)
     samples = [sample for sample in _samples(project, plan) if _is_meant(sample, plan.events)]
     if not samples:
@@ -49,6 +53,18 @@ def find_drift(project: Project, plan: DriftPlan) -> tuple[EventDrift, ...]:
             "captures-missing", "no delivery to look at", "webhookctl log shows what was recorded"
         )
     return compare(samples, _knowledge(reads, _profiles(project, plan.against)))
+
+
+def _schema_drift(plan: DriftPlan, schemas: Sequence[SchemaFile]) -> tuple[EventDrift, ...]:
+    if plan.contract is None or plan.captures or len(schemas) < len(plan.against):
+        raise UsageError(
+            "schema-alone",
+            "a schema is compared with what a contract reads, and with nothing else",
+            f"webhookctl drift --against {schemas[0].label} --contract FILE",
+        )
+    reads = _read(plan.contract)
+    found = [drift for schema in schemas for drift in compare_schema_file(schema, reads, plan.events)]
+    return tuple(sorted(found, key=lambda each: each.event))
 
 
 def _is_meant(sample: Sample, events: Sequence[str]) -> bool:
@@ -84,7 +100,7 @@ def _profiles(project: Project, targets: Sequence[str]) -> dict[str, Profile]:
 
 
 def _samples(project: Project, plan: DriftPlan) -> Iterator[Sample]:
-    for target in plan.captures:
+    for target in plan.captures or (HISTORY,):
         if target == HISTORY:
             yield from _history(project, plan.limit)
         else:
