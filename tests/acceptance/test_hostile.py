@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.receivers import RawMessage, Sender, app, raw_request, send_raw, sink
 from tests.acceptance.running import Project, unsafe_characters
+from tests.ports import refusing_port
 
 ESCAPES = (
     "\x1b]0;owned\x07",  # window title
@@ -213,7 +214,9 @@ def test_an_app_that_refuses_hangs_up_talks_garbage_or_is_too_slow_is_told_to_th
         refusing_port() as port,
         sink(misbehave) as live,
         project.listening(
-            "--forward-to", f"/refused=127.0.0.1:{port}", "--forward-to", live.url, "--timeout", "300ms", "--no-save") as listening,
+            *("--forward-to", f"/refused=127.0.0.1:{port}"),
+            *("--forward-to", live.url, "--timeout", "300ms", "--no-save"),
+        ) as listening,
     ):
         answers = {
             name: send_raw(listening.url, raw_request(f"/{name}", b"{}"))

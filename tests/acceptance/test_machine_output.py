@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.receivers import Answer, Received, app, raw_request, send_raw
 from tests.acceptance.running import DEADLINE_S, Project, unsafe_characters
+from tests.ports import refusing_port
 
 PUSH = ("X-GitHub-Event", "push")
 

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from tests.net.wires import LOOPS, OK, Sink, run, sink, until
+from tests.ports import free_port
 from webhookctl.address import parse_endpoint
 from webhookctl.errors import UsageError
 from webhookctl.model import Attempt, Endpoint, FailureKind, LargeBody, Request
@@ -34,12 +35,6 @@ async def forwarding(tls: ssl.SSLContext | None = None) -> AsyncIterator[Forward
 
 def at(port: int, host: str = "127.0.0.1", scheme: str = "http") -> Endpoint:
     return parse_endpoint(f"{scheme}://{host}:{port}")
-
-
-def unused_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
 
 
 def attempts_with(
@@ -73,7 +68,7 @@ def failure_of(attempt: Attempt) -> tuple[FailureKind, str]:
 def test_a_closed_port_refuses_whatever_it_is_called(host: str, loop: str) -> None:
     async def scene() -> Attempt:
         async with forwarding() as forwarder:
-            return await forwarder.send(at(unused_port(), host), REQUEST, timeout_s=5.0)
+            return await forwarder.send(at(free_port(), host), REQUEST, timeout_s=5.0)
 
     attempt = run(scene(), loop)
     assert failure_of(attempt) == (FailureKind.REFUSED, "it refuses connections")
@@ -97,7 +92,7 @@ def test_a_name_that_does_not_resolve_is_told_apart(loop: str) -> None:
 def test_a_name_with_several_addresses_refuses_when_all_do(
     loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = unused_port()
+    port = free_port()
 
     async def scene() -> Attempt:
         async def several(*_: object, **__: object) -> list[tuple[object, ...]]:
@@ -411,7 +406,7 @@ def test_an_ipv6_address_is_reached_and_named_in_brackets(loop: str) -> None:
 @both_loops
 def test_no_proxy_of_the_environment_is_ever_used(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_port()}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     (attempt,), _ = attempts_with([], loop=loop)
     assert attempt.status == 200
 
@@ -427,7 +422,7 @@ def test_reachability_is_looked_at_without_sending_anything(loop: str) -> None:
     async def scene() -> tuple[object, object, int]:
         async with sink() as app, forwarding() as forwarder:
             found = await forwarder.is_reachable(at(app.port), timeout_s=5.0)
-            missing = await forwarder.is_reachable(at(unused_port()), timeout_s=5.0)
+            missing = await forwarder.is_reachable(at(free_port()), timeout_s=5.0)
             assert missing is not None
             return found, missing.kind, len(app.requests)
 

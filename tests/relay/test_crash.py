@@ -27,12 +27,20 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @contextmanager
-def serving(
-    data: Path, *, file_limit: int | None = None
-) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+def serving(data: Path, *, file_limit: int | None = None) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """`webhookctl relay serve` on `data`: the process and its port. No file of its grows beyond `file_limit` bytes."""
     limited = [sys.executable, "-c", _LIMITED, str(file_limit)] if file_limit else []
-    command = [*limited, sys.executable, "-m", "webhookctl", "relay", "serve", "--listen", "127.0.0.1:0", "--plain"]
+    command = [
+        *limited,
+        sys.executable,
+        "-m",
+        "webhookctl",
+        "relay",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--plain",
+    ]
     process = subprocess.Popen(
         [*command, "--data", str(data)],
         stdout=subprocess.PIPE,

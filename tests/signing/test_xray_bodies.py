@@ -173,6 +173,13 @@ def test_a_form_that_the_scheme_sorts_is_found_when_its_charset_changed() -> Non
     assert judged(scheme, given, url=url).kind is VerdictKind.WRONG_SECRET
 
 
+@pytest.mark.parametrize("original", [b"9007199254740995", b"9007199254740997"], ids=["up", "down"])
+def test_a_big_number_is_found_whichever_way_a_double_rounded_it(original: bytes) -> None:
+    rounded = b"%d" % float(original)
+    assert rounded == b"9007199254740996"
+    assert named(b'{"n":%b}' % original, b'{"n":%b}' % rounded, "github") == ("json-numbers",)
+
+
 def test_too_big_a_number_has_too_many_originals() -> None:
     forms = [form.words for form in json_forms(b'{"n":123456789012345678901234567}')]
     assert not any("lost digits" in words for words in forms)

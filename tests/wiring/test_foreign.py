@@ -10,7 +10,6 @@ import pytest
 
 from tests.net.foreign.servers import (
     STREAM_HEAD,
-    closed_port,
     decoded,
     gosmee_event,
     plain,
@@ -19,6 +18,7 @@ from tests.net.foreign.servers import (
     svix_event,
     svix_server,
 )
+from tests.ports import free_port
 from webhookctl.errors import RelayError, UsageError
 from webhookctl.events import ErrorOccurred, Event, RelayConnected, RelayDisconnected
 from webhookctl.model import Capture, Detection, Request, Response, Verdict, VerdictKind
@@ -178,7 +178,7 @@ def test_gosmee_with_redis_is_resumed_by_the_next_run(tmp_path: Path) -> None:
 
 
 def test_a_relay_that_refuses_at_the_start_is_an_error_with_a_hint(tmp_path: Path) -> None:
-    relay = f"smee+http://127.0.0.1:{closed_port()}/c"
+    relay = f"smee+http://127.0.0.1:{free_port()}/c"
     with pytest.raises(RelayError) as caught:
         run(Scene(tmp_path, relay).source.open())
     assert caught.value.code == "relay-unreachable"

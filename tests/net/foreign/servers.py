@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -11,14 +10,6 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: keep-alive\r\n\r\n"
-
-
-def closed_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def plain(status: str, body: bytes = b"", **fields: str) -> bytes:

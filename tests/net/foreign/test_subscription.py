@@ -9,12 +9,12 @@ import pytest
 
 from tests.net.foreign.servers import (
     STREAM_HEAD,
-    closed_port,
     gosmee_event,
     plain,
     smee_event,
     stream_server,
 )
+from tests.ports import free_port
 from webhookctl.errors import RelayError
 from webhookctl.events import ErrorOccurred
 from webhookctl.model import Response
@@ -235,7 +235,7 @@ def test_silence_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_there_is_told() -> None:
     async def scene() -> None:
         wire = Subscription(
-            SMEE, f"http://127.0.0.1:{closed_port()}/c", WireOptions(None, 1000, lambda _: None)
+            SMEE, f"http://127.0.0.1:{free_port()}/c", WireOptions(None, 1000, lambda _: None)
         )
         with pytest.raises(LostError, match="refuses connections"):
             await wire.connect(is_first=True)
@@ -278,7 +278,7 @@ def test_a_server_that_makes_no_channel_is_an_error(answer: bytes) -> None:
 
 def test_a_channel_of_nobody_is_an_error() -> None:
     with pytest.raises(RelayError, match="refuses connections"):
-        run(new_channel(SMEE, f"http://127.0.0.1:{closed_port()}", WireOptions(None, 1000, lambda _: None)))
+        run(new_channel(SMEE, f"http://127.0.0.1:{free_port()}", WireOptions(None, 1000, lambda _: None)))
 
 
 def recognised(*answers: bytes) -> str:

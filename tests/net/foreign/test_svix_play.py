@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.net.foreign.servers import SvixServer, closed_port, decoded, svix_event, svix_server
+from tests.net.foreign.servers import SvixServer, decoded, svix_event, svix_server
+from tests.ports import free_port
 from webhookctl.errors import RelayError
 from webhookctl.events import ErrorOccurred
 from webhookctl.model import Response
@@ -171,7 +172,7 @@ def test_what_does_not_speak_svix_is_an_error(first: str) -> None:
 def test_nobody_there_is_told() -> None:
     async def scene() -> None:
         options = WireOptions(None, 1000, lambda _: None)
-        wire = SvixPlay(f"ws://127.0.0.1:{closed_port()}/", "c_a", options, new_token=lambda: "c_b")
+        wire = SvixPlay(f"ws://127.0.0.1:{free_port()}/", "c_a", options, new_token=lambda: "c_b")
         with pytest.raises(LostError, match="refuses connections"):
             await wire.connect(is_first=True)
 

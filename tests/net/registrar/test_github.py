@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.net.foreign.servers import closed_port
 from tests.net.github_api import TOKEN, GithubApi, github_api
+from tests.ports import free_port
 from webhookctl.errors import EndpointError, UsageError, WebhookctlError
 from webhookctl.model import Secret
 from webhookctl.net.registrar import Hook, PastDelivery
@@ -197,4 +197,4 @@ def test_refusals_are_told_in_clear_words(
 
 def test_an_api_that_is_not_there_is_told() -> None:
     with pytest.raises(EndpointError, match="refuses connections"):
-        Scene(f"http://127.0.0.1:{closed_port()}").do(lambda registrar: registrar.hooks())
+        Scene(f"http://127.0.0.1:{free_port()}").do(lambda registrar: registrar.hooks())
