@@ -144,11 +144,10 @@ def test_a_secret_that_a_handshake_brings_is_kept_and_not_shown(project: Project
     with project.listening("--plain", is_bare=True) as listening:
         fields = (("X-Hook-Secret", "hidden-hook-secret"),)
         answer = send_raw(listening.url, raw_request("/asana", b"{}", *fields))
-        listening.wait_for_text("200 handshake Asana")
+        listening.wait_for_text("its secret is kept")
         text = listening.text
     assert header(answer, "x-hook-secret") == b"hidden-hook-secret"
     assert "hidden-hook-secret" not in text
-    assert "its secret is kept" in text
     kept = project.folder / ".webhookctl" / "learnt-secrets" / "asana.json"
     assert stat.S_IMODE(os.stat(kept).st_mode) == 0o600
     body = b'{"events":[]}'
