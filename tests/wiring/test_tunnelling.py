@@ -397,6 +397,31 @@ def test_stopping_finishes_what_the_app_has_and_counts_what_stays(project: Proje
     run(scene())
 
 
+def test_what_is_with_the_app_and_what_is_on_its_way_back_is_in_flight(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        is_flowing = asyncio.Event()
+
+        async def flush(_: object, *, all_of_it: bool = False) -> None:
+            await is_flowing.wait()
+
+        monkeypatch.setattr("webhookctl.wiring.tunnelling.Tunnel.flush", flush)
+        async with scripted_relay() as relay, listening(relay, project) as (client, tunnel):
+            client.app.gate.clear()
+            await tunnel.deliver(1)
+            await until(lambda: bool(client.app.got))
+            assert client.source.in_flight == 1
+            client.app.gate.set()
+            await until(lambda: not client.source._in_hand)
+            assert client.source.in_flight == 1
+            is_flowing.set()
+            await tunnel.heard(Answer)
+            await until(lambda: client.source.in_flight == 0)
+
+    run(scene())
+
+
 def test_what_the_app_does_not_finish_in_time_stays_at_the_relay(project: Project) -> None:
     async def scene() -> None:
         async with scripted_relay() as relay, listening(relay, project) as (client, tunnel):
