@@ -4,7 +4,6 @@ Pure text work: resolves no name and opens no connection.
 """
 
 import re
-from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
 from webhookctl.errors import UsageError
@@ -101,7 +100,9 @@ def addressed(request: Request, endpoint: Endpoint) -> Request:
         _, has_query, query = target.partition("?")
         joint = "&" if "?" in endpoint.path else "?"
         target = endpoint.path + (joint + query if has_query and (query or joint == "?") else "")
-    return request if target == request.target else replace(request, target=target)
+    if target == request.target:
+        return request
+    return Request(request.method, target, request.headers, request.body)  # replace takes three times as long
 
 
 def _origin_form(target: str) -> str:

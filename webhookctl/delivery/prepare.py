@@ -16,6 +16,11 @@ from webhookctl.model import Detection, Exchange, Headers, Request, Secret, head
 from webhookctl.signing import Scheme
 
 _FORM = b"application/x-www-form-urlencoded"
+_ALPHABETS = {
+    character: alphabet
+    for alphabet in ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    for character in alphabet
+}
 _PLACEHOLDERS = (b"{resign}", b"{redacted}")
 
 
@@ -170,7 +175,7 @@ def resign(
     is_sent = saved.delivery_id or fresh_id or any("id" in header.value.slots for header in scheme.headers)
     detection = Detection(saved.provider, saved.event, message_id if is_sent else None, "fixture")
     return Prepared(
-        replace(request, headers=headers),
+        Request(request.method, request.target, headers, request.body),
         Mode.RESIGNED,
         detection,
         saved.name,
@@ -229,7 +234,7 @@ def _signed(
         path, _, own = target.partition("?")
         endpoints = url.partition("?")[2].removesuffix(own)
         target = f"{path}?{signed.url.partition('?')[2].removeprefix(endpoints).lstrip('&')}"
-    return signed.headers, replace(request, target=target, body=signed.body)
+    return signed.headers, Request(request.method, target, request.headers, signed.body)
 
 
 def _signing(secrets: Sequence[Secret], scheme: Scheme, *, is_rotating: bool) -> Sequence[Secret]:
@@ -340,10 +345,5 @@ def renewed(text: str, draw: Callable[[str], str]) -> str:
 
 
 def _renewed_character(character: str, draw: Callable[[str], str]) -> str:
-    if character.isdecimal():
-        return draw("0123456789")
-    if character.isascii() and character.islower():
-        return draw("abcdefghijklmnopqrstuvwxyz")
-    if character.isascii() and character.isupper():
-        return draw("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    return character
+    alphabet = _ALPHABETS.get(character) or ("0123456789" if character.isdecimal() else "")
+    return draw(alphabet) if alphabet else character

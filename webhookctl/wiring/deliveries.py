@@ -230,11 +230,10 @@ class _Fresh:
         drawn = sum(character.isalnum() for character in old.rpartition("_")[2])
         old += "0" * (_UNLIKE - drawn)  # few characters would soon come again
         stream = shake_256(self._seed + b"|" + old.encode("utf-8", "surrogatepass")).digest(4 * len(old) + 4)
-        pieces = iter(range(0, len(stream), 4))
+        numbers = iter(memoryview(stream).cast("I"))
 
         def draw(alphabet: str) -> str:
-            start = next(pieces)
-            return alphabet[int.from_bytes(stream[start : start + 4]) % len(alphabet)]
+            return alphabet[next(numbers) % len(alphabet)]
 
         return prepare.renewed(old, draw)
 
