@@ -1,6 +1,6 @@
 """An HTTP server for tests that receives webhooks: in a thread of its own, every delivery kept, answers as told.
 
-Works the same from plain functions and from code on any event loop.
+Must not know pytest. Works the same from plain functions and from code on any event loop.
 """
 
 import asyncio

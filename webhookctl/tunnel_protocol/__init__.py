@@ -1,4 +1,7 @@
-"""The tunnel's protocol, sans I/O: frames, their bytes, and which side may say what when."""
+"""The tunnel's protocol, sans I/O: frames, their bytes, and which side may say what when.
+
+Must not know sockets, clocks or queues.
+"""
 
 from webhookctl.tunnel_protocol.codec import (
     MAX_COUNT,

@@ -1,6 +1,6 @@
 """`relay serve`, put together: broker, admission, admin, ingress and tunnels on one port.
 
-Runs in the caller's event loop.
+Runs in the caller's event loop; must not know options or rendering.
 """
 
 import asyncio

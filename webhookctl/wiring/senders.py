@@ -1,6 +1,6 @@
 """Where the senders of a contract send to: a listener that answers as planned and judges what came in.
 
-Implements the receiving half of `contract.sender.Ear`; the stage does the rest.
+Must not know reports. Implements the receiving half of `contract.sender.Ear`; the stage does the rest.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The stage of one contract: its receiver started if it has to be, its mocks, and how its deliveries are sent.
 
-Implements `contract.play.Stage`.
+Implements `contract.play.Stage`; must not know reports or options.
 """
 
 import asyncio
