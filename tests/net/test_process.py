@@ -144,6 +144,38 @@ def test_what_went_into_a_session_of_its_own_is_found_too(
     run(work(), loop)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@on_both_loops
+def test_other_processes_may_end_while_strays_are_looked_for(
+    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+    listdir, read_bytes = os.listdir, Path.read_bytes
+
+    def with_one_that_ended(path: str) -> list[str]:
+        return ["4194305", *listdir(path)]  # above the largest number that Linux gives
+
+    def read(path: Path) -> bytes:
+        looked_at.append(path.parent.name)
+        if path.parent.name == str(os.getpid()):
+            raise ProcessLookupError  # what the kernel says between its end and its burial
+        return read_bytes(path)
+
+    async def work() -> None:
+        code = "import subprocess; print(subprocess.Popen(['sleep', '60'], start_new_session=True).pid)"
+        process = await start(code, tmp_path)
+        await process.wait()
+        stray = int(process.output())
+        monkeypatch.setattr(os, "listdir", with_one_that_ended)
+        monkeypatch.setattr(Path, "read_bytes", read)
+        await process.stop(after_s=1)
+        monkeypatch.undo()
+        await until(lambda: not is_alive(stray))
+
+    run(work(), loop)
+    assert {"4194305", str(os.getpid())} <= set(looked_at)
+
+
 @on_both_loops
 def test_who_waits_for_output_is_told_when_it_ended_without(
     loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path

@@ -197,7 +197,8 @@ def _dying_with_us() -> Callable[[], None] | None:
 def _marked(mark: str) -> Iterator[int]:
     """The processes whose environment holds `mark`: descendants that went into a session of their own. Linux only."""
     wanted = f"{_MARK}={mark}".encode()
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if wanted in environment.read_bytes():
-                yield int(environment.parent.name)
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit():
+            with suppress(OSError):  # it ended meanwhile, or is somebody else's
+                if wanted in Path("/proc", name, "environ").read_bytes():
+                    yield int(name)
