@@ -167,6 +167,13 @@ class RelayKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelStarting:
+    """The tunnel program of that name was started; nobody knows the public URL yet."""
+
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
 class BecamePublic:
     """From now on the listener is reached at `place`, through a tunnel program (its name is the channel)."""
 
@@ -230,7 +237,7 @@ RelayEvent: TypeAlias = (
     RelayConnected | RelayDisconnected | RelayDraining | RelaySkipped | RelayHeld | RelayKnown
 )
 
-ExposureEvent: TypeAlias = BecamePublic | HookRegistered | HookRemoved | BackfillAsked
+ExposureEvent: TypeAlias = TunnelStarting | BecamePublic | HookRegistered | HookRemoved | BackfillAsked
 """What happens around a listener's public URL, other than at a relay."""
 
 Event: TypeAlias = (

@@ -218,6 +218,7 @@ EVENTS: list[events.Event] = [
     events.TargetChanged("http://127.0.0.1:3000", is_reachable=False, reason="it refuses connections"),
     events.ErrorOccurred("sample", "about nothing special"),
     events.ErrorOccurred("sample", "about one delivery", "a hint", 1),
+    events.TunnelStarting("cloudflared"),
     events.BecamePublic(events.Place("https://calm-river.example.com", "cloudflared", note="a note")),
     events.HookRegistered("github:sample/app", "7", "https://calm-river.example.com", ("*",), "made"),
     events.HookRemoved("github:sample/app", "7"),

@@ -4,12 +4,21 @@ import io
 
 import pytest
 
-from webhookctl.events import BackfillAsked, BecamePublic, ExposureEvent, HookRegistered, HookRemoved, Place
+from webhookctl.events import (
+    BackfillAsked,
+    BecamePublic,
+    ExposureEvent,
+    HookRegistered,
+    HookRemoved,
+    Place,
+    TunnelStarting,
+)
 from webhookctl.output.exposing import exposure_lines
 from webhookctl.output.listening import Level, LineRenderer
 from webhookctl.output.painter import painter, text_of
 
 EVENTS: list[tuple[ExposureEvent, str]] = [
+    (TunnelStarting("ngrok"), "public URL: ngrok is starting"),
     (
         BecamePublic(Place("https://a.example.com", "ngrok", note="a note")),
         "public URL https://a.example.com  ngrok",
@@ -37,7 +46,7 @@ def test_each_is_told_in_a_line(event: ExposureEvent, line: str) -> None:
     assert text_of(exposure_lines(event)[0]) == line
 
 
-@pytest.mark.parametrize(("level", "count"), [(Level.QUIET, 0), (Level.LINES, 8)])
+@pytest.mark.parametrize(("level", "count"), [(Level.QUIET, 0), (Level.LINES, 9)])
 def test_quiet_tells_none_of_it(level: Level, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     renderer = LineRenderer(
         painter(is_plain=True, is_colour_forced=False),

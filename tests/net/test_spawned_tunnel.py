@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ class Scene:
     def __init__(self, tool: Tool, local_url: str = LOCAL) -> None:
         self.opened: list[str] = []
         self.lost: list[tuple[str, float]] = []
+        self.troubles: list[str] = []
+        self.when_told: Callable[[], None] = lambda: None
         self.is_open = asyncio.Event()
         clock = Clock(wall_s=lambda: 0.0, sleep=self.sleep, chance=lambda: 1.0)
         self.tunnel = SpawnedTunnel(
@@ -42,12 +44,17 @@ class Scene:
             local_url,
             clock=clock,
             on_open=self.on_open,
+            on_trouble=self.on_trouble,
             on_lost=lambda reason, wait_s: self.lost.append((reason, wait_s)),
         )
 
     async def on_open(self, url: str) -> None:
         self.opened.append(url)
         self.is_open.set()
+
+    def on_trouble(self, reason: str) -> None:
+        self.troubles.append(reason)
+        self.when_told()
 
     async def sleep(self, _: float) -> None:
         await asyncio.sleep(0)
@@ -174,6 +181,45 @@ def test_one_that_hangs_is_given_up_and_ended(programs: Programs, monkeypatch: p
     assert not is_alive(int((programs.folder / "cloudflared.pid").read_text()))
 
 
+def test_what_it_complains_of_is_told_while_its_url_is_waited_for(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawned_tunnel, "_PATIENCE_S", 0.5)
+    programs.ngrok("""
+        line(lvl="eror", msg="failed to reconnect session", err="lookup failed")
+        while not os.path.exists(sys.argv[0] + ".told"):
+            time.sleep(0.01)
+        started("https://late.ngrok.app"); time.sleep(60)
+        """)
+
+    async def scene() -> list[str]:
+        scene = Scene(NGROK)
+        scene.when_told = (programs.folder / "ngrok.told").touch
+        try:
+            assert await scene.tunnel.open() == "https://late.ngrok.app"
+        finally:
+            await scene.tunnel.stop()
+        return scene.troubles
+
+    assert run(scene()) == ["ngrok has no public URL yet: lookup failed"]
+
+
+def test_one_that_only_takes_its_time_is_no_trouble(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawned_tunnel, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(spawned_tunnel, "_URL_S", 0.4)
+    programs.ngrok('line(lvl="info", msg="starting web service"); time.sleep(60)')
+
+    async def scene() -> list[str]:
+        scene = Scene(NGROK)
+        with pytest.raises(RelayError, match="gave no URL within"):
+            await scene.tunnel.open()
+        return scene.troubles
+
+    assert run(scene()) == []
+
+
 def test_a_url_without_a_connection_is_taken_after_a_while(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +284,7 @@ def test_nothing_is_left_behind_when_we_are_killed(programs: Programs, tmp_path:
         "from webhookctl.net.tunnel import Clock\n"
         "async def main():\n"
         "    tunnel = SpawnedTunnel(NGROK, 'http://127.0.0.1:1', clock=Clock(wall_s=lambda: 0.0),\n"
-        "                           on_open=None, on_lost=None)\n"
+        "                           on_open=None, on_lost=None, on_trouble=None)\n"
         "    await tunnel.open()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"

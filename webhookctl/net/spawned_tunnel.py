@@ -19,6 +19,7 @@ from webhookctl.errors import RelayError
 from webhookctl.net.tunnel import Backoff, Clock
 
 _URL_S = 30.0  # from the start to its URL
+_PATIENCE_S = 3.0  # then its complaints are told, if it has any and still no URL
 _READY_S = 10.0  # from its URL to its first connection; then it is taken as ready anyway
 _GRACE_S = 3.0
 _PIPE_S = 0.5  # what it started may hold its output open for longer
@@ -139,7 +140,8 @@ def locate(tool: Tool) -> str:
 class SpawnedTunnel:
     """One tunnel program for the listener at `local_url`. `open`, `run` in a task, `stop` in any case.
 
-    `on_open` gets the public URL each time it is up again, `on_lost` why it ended and when it is tried again (s).
+    `on_open` gets the public URL each time it is up again, `on_lost` why it ended and when it is tried again (s),
+    `on_trouble` what it complains of while its URL is waited for.
     """
 
     def __init__(
@@ -149,12 +151,14 @@ class SpawnedTunnel:
         *,
         clock: Clock,
         on_open: Callable[[str], Awaitable[None]],
+        on_trouble: Callable[[str], None],
         on_lost: Callable[[str, float], None],
     ) -> None:
         self._tool = tool
         self._local_url = local_url
         self._clock = clock
         self._on_open = on_open
+        self._on_trouble = on_trouble
         self._on_lost = on_lost
         self._process: asyncio.subprocess.Process | None = None
         self._output = Output()
@@ -165,7 +169,7 @@ class SpawnedTunnel:
         """Start it; the public URL. Raises RelayError `tunnel-missing`, `tunnel-failed` or `tunnel-timeout`."""
         await self._start(locate(self._tool))
         try:
-            await self._until(lambda output: bool(output.url), _URL_S)
+            await self._wait_for_url()
         except TimeoutError as error:
             await self.stop()
             raise RelayError("tunnel-timeout", *self._told(f"gave no URL within {_URL_S:g} s")) from error
@@ -175,6 +179,15 @@ class SpawnedTunnel:
         with suppress(TimeoutError):
             await self._until(lambda output: output.is_ready, _READY_S)
         return self._output.url
+
+    async def _wait_for_url(self) -> None:
+        """Return when it has a URL or has ended. Raises TimeoutError."""
+        try:
+            await self._until(lambda output: bool(output.url), min(_PATIENCE_S, _URL_S))
+        except TimeoutError:
+            if self._output.problems:
+                self._on_trouble(f"{self._tool.name} has no public URL yet: {self._output.problems[-1]}")
+            await self._until(lambda output: bool(output.url), _URL_S - _PATIENCE_S)
 
     async def run(self) -> None:
         """Watch it for ever, and start it again when it ends."""

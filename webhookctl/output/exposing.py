@@ -3,7 +3,14 @@
 Pure; values in, styled lines or fields out.
 """
 
-from webhookctl.events import BackfillAsked, BecamePublic, ExposureEvent, HookRegistered, HookRemoved
+from webhookctl.events import (
+    BackfillAsked,
+    BecamePublic,
+    ExposureEvent,
+    HookRegistered,
+    HookRemoved,
+    TunnelStarting,
+)
 from webhookctl.formats import safe_line
 from webhookctl.output import words
 from webhookctl.output.painter import Segments
@@ -13,6 +20,8 @@ from webhookctl.output.record import Record
 def exposure_lines(event: ExposureEvent) -> list[Segments]:
     """What a person is told."""
     match event:
+        case TunnelStarting(program):
+            return [[("dim", f"public URL: {program} is starting")]]
         case BecamePublic(place):
             return [
                 [
@@ -41,6 +50,8 @@ def exposure_lines(event: ExposureEvent) -> list[Segments]:
 def exposure_record(event: ExposureEvent) -> tuple[str, Record]:
     """The type and the fields of the line for programs."""
     match event:
+        case TunnelStarting(program):
+            return "tunnel.starting", {"tunnel": program}
         case BecamePublic(place):
             return "public", {"url": place.url, "tunnel": place.channel, "note": place.note}
         case HookRegistered():

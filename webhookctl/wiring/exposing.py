@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from webhookctl.errors import UsageError, WebhookctlError
-from webhookctl.events import BecamePublic, ErrorOccurred, Event, Place
+from webhookctl.events import BecamePublic, ErrorOccurred, Event, Place, TunnelStarting
 from webhookctl.wiring.registering import Registering, RegisterPlan, registering
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Exposure:
             url = self._plan.public_url or (place.url if place else "")
             if self._plan.tunnel:
                 tunnel = self._tunnel = self._new_tunnel(local_url)
+                self._emit(TunnelStarting(self._plan.tunnel))
                 url = await tunnel.open()
                 self._tell(url)
             if self._registering is not None:
@@ -139,6 +140,9 @@ class Exposure:
             local_url,
             clock=Clock(wall_s=now_s),
             on_open=self._reopened,
+            on_trouble=lambda reason: self._emit(
+                ErrorOccurred("tunnel-trouble", reason, "it is given some more time")
+            ),
             on_lost=lambda reason, wait_s: self._emit(
                 ErrorOccurred("tunnel-ended", reason, f"it is started again in {wait_s:.1f} s")
             ),
