@@ -171,6 +171,7 @@ def test_a_second_client_is_refused_takes_over_or_looks_on(project: Project, ser
         assert "--observe" in error
         with project.listening("--relay", served.url, "--observe", "--json") as observer:
             assert post(url) == (201, b"the app\n")
+            assert "looking on" in observer.of_type("ready")[0]["relay"]["note"]
             (seen,) = observer.wait_for("request")
             assert seen["public_url"] == f"{url}/hooks"
         with project.listening("--relay", served.url, "--takeover", "--json"):

@@ -105,7 +105,7 @@ Timeout: TypeAlias = Annotated[
 ]
 Insecure: TypeAlias = Annotated[
     bool | None,
-    typer.Option("--insecure", help="Do not check the endpoint's certificate.", show_default=False),
+    typer.Option("--insecure", help="Accept any certificate of the other side.", show_default=False),
 ]
 Times: TypeAlias = Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send it N times.")]
 Concurrency: TypeAlias = Annotated[

@@ -51,6 +51,7 @@ _FIRST_LOOK_S = 5.0  # a known channel is waited for this long before its URL is
 _NOT_STORED_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
 _SYNC_S = 1.0
 _NO_CREDIT = Credit(0, 0)
+_OBSERVING = "looking on: another client answers the senders"
 _MODES = {Attach.CONSUME: Mode.CONSUME, Attach.TAKEOVER: Mode.TAKEOVER, Attach.OBSERVE: Mode.OBSERVE}
 
 
@@ -354,11 +355,9 @@ class TunnelSource:
     # telling
 
     def _place(self) -> Place:
+        notes = (_OBSERVING if self._observes else "", own_channel.warning(self._relay))
         return Place(
-            self._channel.url,
-            self._channel.name,
-            self._policy,
-            own_channel.warning(self._relay),
+            self._channel.url, self._channel.name, self._policy, "; ".join(note for note in notes if note)
         )
 
     def _tell(self, event: Event) -> None:
