@@ -1,12 +1,15 @@
 """Every report read back by a consumer of its format: what was put in comes out, whatever stands in names."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -78,6 +81,17 @@ def run_of(*cases: CaseResult) -> RunResult:
 def all_of(text: str) -> RunResult:
     """A run with a case of each outcome, all of them named and answered `text`."""
     return run_of(*(case(outcome, text, name=f"{outcome.value} {text}") for outcome in Outcome))
+
+
+def test_details_show_the_start_of_what_was_sent_once_and_more_of_the_answers() -> None:
+    sent, answer = b'{"n":1}' * 500, b"x" * 3_000
+    found = details(case(Outcome.FAILED, deliveries=(delivered(sent, answer=answer), delivered(sent))))
+    assert found.count(sent[:600].decode() + "… (3,500 bytes)") == 1
+    assert sent[:601].decode() not in found
+    assert found.count("(the same body)") == 1
+    assert answer.decode() in found
+    short = details(case(Outcome.FAILED, deliveries=(delivered(b"{}"), delivered(b"{}"))))
+    assert "(the same body)" not in short
 
 
 hostile = pytest.mark.parametrize("text", HOSTILE, ids=[ascii(text)[1:20] for text in HOSTILE])
@@ -264,6 +278,33 @@ def test_html_has_the_same_elements_whatever_stands_in_the_results(text: str) ->
     for outcome, row in zip(Outcome, found.rows[1:], strict=True):
         assert safe_line(f"{outcome.value} {text} [tampered]") in row
     assert details(all_of(text).cases[1]) in found.rows[2]
+
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := which(name))), ""
+)
+
+
+@pytest.mark.skipif(
+    not CHROMIUM, reason="Chromium is not installed: the HTML report was not opened in a browser"
+)
+def test_a_browser_shows_the_html_report_and_runs_nothing_in_it(tmp_path: Path) -> None:
+    mark = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+    (tmp_path / "report.html").write_text(FORMATS["html"](all_of(mark)), "utf-8")
+    options = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-quic --disable-background-networking "
+        "--disable-component-update --disable-sync --dump-dom"
+    ).split()
+    profile, url = f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "report.html").as_uri()
+    command = [CHROMIUM, *options, profile, url]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=120)
+    shown = done.stdout.decode()
+    page = Page(shown)
+    assert "<title>webhookctl test: 1 passed, " in shown
+    assert not {"script", "img"} & set(page.elements)
+    assert len(page.rows) == 6
+    assert mark in page.rows[2]
 
 
 def test_html_fetches_nothing_and_says_so_to_the_browser() -> None:

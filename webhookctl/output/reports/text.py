@@ -6,7 +6,10 @@ Must not know any report's format; the text is not escaped for one.
 from webhookctl.contract.result import CaseResult, Complaint, Delivered
 from webhookctl.formats import safe_line, safe_text
 
-MAX_BODY_CHARACTERS = 4_000
+MAX_ANSWER_CHARACTERS = 4_000
+MAX_SENT_CHARACTERS = (
+    600  # of a body that the line to copy makes again; the answer is what a reviewer has not seen
+)
 MAX_OUTPUT_CHARACTERS = 8_000
 MAX_DETAILS_CHARACTERS = 100_000
 _DELIVERIES = 10  # shown of one case, the last ones
@@ -27,7 +30,10 @@ def details(case: CaseResult) -> str:
     """Complaints with their places, the last deliveries, the receiver's output, the line that plays it again."""
     parts = [case.reason] if case.reason else []
     parts += [_complaint(each) for each in case.complaints]
-    parts += [_delivered(each) for each in case.deliveries[-_DELIVERIES:]]
+    before = b""
+    for delivered in case.deliveries[-_DELIVERIES:]:
+        parts.append(_delivered(delivered, before))
+        before = delivered.request.body
     if case.output:
         parts.append("last output of the receiver:\n" + case.output[-MAX_OUTPUT_CHARACTERS:])
     if case.reproduction:
@@ -55,13 +61,15 @@ def _complaint(complaint: Complaint) -> str:
     return text
 
 
-def _delivered(delivered: Delivered) -> str:
+def _delivered(delivered: Delivered, before: bytes) -> str:
+    """Request and answer. A long body that is the one sent `before` is not shown again."""
     request, attempt = delivered.request, delivered.attempt
     lines = [
         f"> {request.method} {request.target}   ({delivered.label}, +{delivered.offset_s * 1000:,.0f} ms)"
     ]
     lines += [f"> {name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in request.headers]
-    lines.append(_body(request.body))
+    is_again = request.body == before and len(before) > MAX_SENT_CHARACTERS
+    lines.append("(the same body)" if is_again else _body(request.body, MAX_SENT_CHARACTERS))
     response = attempt.response
     if response is None:
         assert attempt.failure is not None
@@ -71,12 +79,10 @@ def _delivered(delivered: Delivered) -> str:
         lines += [
             f"< {name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in response.headers
         ]
-        lines.append(_body(response.body))
+        lines.append(_body(response.body, MAX_ANSWER_CHARACTERS))
     return "\n".join(line for line in lines if line)
 
 
-def _body(body: bytes) -> str:
+def _body(body: bytes, limit: int) -> str:
     text = body.decode("utf-8", "replace")
-    if len(text) > MAX_BODY_CHARACTERS:
-        return f"{text[:MAX_BODY_CHARACTERS]}… ({len(body):,} bytes)"
-    return text
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(body):,} bytes)"
