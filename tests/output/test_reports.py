@@ -291,10 +291,17 @@ CHROMIUM = next(
 def test_a_browser_shows_the_html_report_and_runs_nothing_in_it(tmp_path: Path) -> None:
     mark = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
     (tmp_path / "report.html").write_text(FORMATS["html"](all_of(mark)), "utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --no-first-run --disable-quic --disable-background-networking "
-        "--disable-component-update --disable-sync --dump-dom"
-    ).split()
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--dump-dom",
+    ]
     profile, url = f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "report.html").as_uri()
     command = [CHROMIUM, *options, profile, url]
     environment = {**os.environ, "HOME": str(tmp_path)}
