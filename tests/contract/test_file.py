@@ -166,6 +166,8 @@ BROKEN = [
     ("version = 2\n", "1:11: version 2 is not known"),
     ("version = true\n", "1:11: version is True"),
     ("version = 1\n", "[receiver] is missing"),
+    ("version = 1\n[reciever]\nurl = 'http://h'\n", "2:1: reciever is not known here"),
+    ("version = 1\n[receiver]\nurls = 'http://h'\n", "3:1: urls is not known here"),
     ("version = 1\nreceiver = 3\n", "2:12: receiver is 3"),
     ("version = 1\n[receiver]\n", "2:1: url is missing"),
     (HEAD + "strat = 'x'\n", "4:1: strat is not known here"),

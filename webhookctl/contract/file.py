@@ -57,7 +57,7 @@ def read_contract(toml: bytes, *, origin: str, environment: Mapping[str, str]) -
     sends = top.tables("sends")
     if receiver is None and (top.has("cases") or not sends):
         hint = 'for example: [receiver] url = "http://localhost:3000"'
-        raise top.source.fault(("receiver",), "[receiver] is missing", hint)
+        top.refuse_missing("receiver", "[receiver] is missing", hint)
     names = (*(mock.name for mock in mocks), *((LISTENER,) if sends else ()))
     context = Context(environment, names, receiver is not None and receiver.has("start"))
     defaults = expectation(top.table("expect"))

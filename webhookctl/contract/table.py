@@ -136,8 +136,14 @@ class Table:
     def need(self, key: str, kind: type[Value], hint: str = "") -> Value:
         value = self.take(key, kind)
         if value is None:
-            raise self.source.fault(self._path, f"{key} is missing", hint)
+            self.refuse_missing(key, f"{key} is missing", hint)
         return value
+
+    def refuse_missing(self, key: str, problem: str, hint: str) -> NoReturn:
+        """Raise the error that `key` is not there; where another looks like it, that one is wrong."""
+        for near in get_close_matches(key, self._rest, 1):
+            raise self.source.fault((*self._path, near), f"{near} is not known here", f"did you mean {key}?")
+        raise self.source.fault(self._path, problem, hint)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, or one text as a list of one; empty when absent."""
