@@ -90,7 +90,7 @@ def raw_of(path: str, name: str) -> bytes:
 def body_of(name: str) -> bytes:
     """Mostly 0.2 to 2 KiB, sometimes 100 KiB, rarely 300 KiB; any bytes."""
     number = int(name.split("-")[0])
-    size = 300_000 if number % 400 == 399 else 100_000 if number % 60 == 59 else 200 + number * 37 % 1_900
+    size = 300_000 if number % 100 == 99 else 100_000 if number % 60 == 59 else 200 + number * 37 % 1_900
     block = hashlib.sha256(name.encode()).digest()
     return (block * (size // 32 + 1))[:size]
 

@@ -15,6 +15,7 @@ from time import monotonic
 from tests.relay.harness import Clock
 from webhookctl.relay.channel import new_channel
 from webhookctl.relay.sqlite_broker import SqliteBroker
+from webhookctl.relay.uploads import INLINE_BYTES
 
 _PAUSE = threading.Event()
 DEADLINE_S = 60
@@ -91,7 +92,7 @@ def stored(data: Path, channel_id: str) -> dict[str, tuple[int, int]]:
                     found[queued.arrival.delivery_id] = (queued.seq, len(body))
                 last = page[-1].seq
             named = {path.name for path in (data / "spool").iterdir()}
-            assert named == {name for name, (_, size) in found.items() if size > 65_536}
+            assert named == {name for name, (_, size) in found.items() if size > INLINE_BYTES}
         return found
 
     return asyncio.run(look())
@@ -104,7 +105,7 @@ def test_what_was_answered_is_there_after_kill_9_in_a_burst(tmp_path: Path) -> N
     with serving(data) as (process, port):
 
         def burst(number: int) -> None:
-            size = 100_000 if number % 4 == 0 else 1_000
+            size = 300_000 if number % 4 == 0 else 1_000
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
             try:
                 while True:

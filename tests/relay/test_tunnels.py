@@ -31,6 +31,7 @@ from webhookctl.events import ErrorOccurred, TunnelClosed, TunnelOpened
 from webhookctl.relay import tunnel
 from webhookctl.relay.broker import Arrival, SpooledBody
 from webhookctl.relay.channel import revoked
+from webhookctl.relay.uploads import INLINE_BYTES
 from webhookctl.tunnel_protocol import Close, Delivery, DeliveryBody, Ping, Pong
 
 
@@ -316,7 +317,7 @@ def test_a_body_that_is_gone_from_the_spool_does_not_stop_the_others(tmp_path: P
     async def test() -> None:
         async with relay(tmp_path / "data") as running:
             channel, key = await running.channel()
-            await send(running.port, f"/{channel.id}", b"x" * 100_000)
+            await send(running.port, f"/{channel.id}", b"x" * (INLINE_BYTES + 1))
             await send(running.port, f"/{channel.id}", b"next")
             for path in (tmp_path / "data" / "spool").iterdir():
                 path.unlink()
@@ -334,7 +335,7 @@ def test_what_expired_while_nobody_listened_is_told_once(tmp_path: Path) -> None
         async with relay(tmp_path / "data") as running:
             channel, key = await running.channel(retention_s=100.0)
             for number in range(3):
-                await send(running.port, f"/{channel.id}", b"x" * (1 + number * 80_000))
+                await send(running.port, f"/{channel.id}", b"x" * (1 + number * INLINE_BYTES))
                 running.clock.now_s += 60.0
             await running.broker.expire(now_s=running.clock())
             assert running.broker.pending == 1

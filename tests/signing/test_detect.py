@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from webhookctl.model import Detection, Headers, Request
 from webhookctl.signing import Detector, detect, load, parse_scheme, provider_ids
-from webhookctl.signing.detect import MAX_BODY_BYTES, MAX_LENGTH
+from webhookctl.signing.detect import MAX_BODY_BYTES, MAX_LENGTH, OUTLINED_BYTES
 
 STRIPE = "header Stripe-Signature (also sent by stripe_thin)"
 FORM = "application/x-www-form-urlencoded"
@@ -178,14 +178,39 @@ def test_with_the_provider_given_recognition_is_skipped() -> None:
     assert detect(given_request, provider="nobody") == Detection("nobody", "a", "evt_1", "provider given")
 
 
-def test_a_long_body_is_not_parsed_and_that_is_said() -> None:
-    body = b'{"type":"a","x":"' + b"y" * MAX_BODY_BYTES + b'"}'
-    detection = detect(request({"Stripe-Signature": "t=1"}, body))
+def test_a_long_body_that_is_not_quite_json_is_not_parsed_and_that_is_said() -> None:
+    headers = {"Stripe-Signature": "t=1"}
+    body = b'{"type":"a","n":NaN,"x":"' + b"y" * MAX_BODY_BYTES + b'"}'
+    detection = detect(request(headers, body))
     assert (detection.provider, detection.event) == ("stripe", None)
     assert detection.reason == STRIPE + "; the body is over 256 KiB and was not read"
-    exact = b'{"type":"a","x":"' + b"y" * (MAX_BODY_BYTES - 19) + b'"}'
+    exact = b'{"type":"a","n":NaN,"x":"' + b"y" * (MAX_BODY_BYTES - 27) + b'"}'
     assert len(exact) == MAX_BODY_BYTES
-    assert detect(request({"Stripe-Signature": "t=1"}, exact)).event == "a"
+    assert detect(request(headers, exact)).event == "a"
+
+
+@pytest.mark.parametrize("size", [OUTLINED_BYTES - 1, OUTLINED_BYTES, 20 << 20])
+def test_the_event_is_found_in_a_body_of_any_size(size: int) -> None:
+    start, end = b' {"id":"evt_1","data":{"object":{"type":"x","text":"', b'"}},"type":"invoice.paid"}'
+    body = start + b"y" * (size - len(start) - len(end)) + end
+    detection = detect(request({"Stripe-Signature": "t=1"}, body))
+    assert detection == Detection("stripe", "invoice.paid", "evt_1", STRIPE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"a"' + b" " * OUTLINED_BYTES,
+        b'{"type":"a","x":"' + b"y" * OUTLINED_BYTES + b'"}{}',
+        b'{"type":"\\ud800","x":"' + b"y" * OUTLINED_BYTES + b'"}',
+        b'{"type":["a"],"x":"' + b"y" * OUTLINED_BYTES + b'"}',
+        b'{"type":"\xff","x":"' + b"y" * OUTLINED_BYTES + b'"}',
+        b"[" * 100_000,
+        b'{"type":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_a_long_body_without_an_event_to_be_read_has_none(body: bytes) -> None:
+    assert detect(request({"Stripe-Signature": "t=1"}, body)).event is None
 
 
 def test_a_long_body_that_no_rule_asks_for_is_not_mentioned() -> None:

@@ -17,7 +17,7 @@ from webhookctl.relay.broker import BodyDraft, Broker, SpooledBody
 from webhookctl.relay.channel import Channel
 from webhookctl.relay.visit import Visit
 
-INLINE_BYTES = 64 * 1024  # a body up to this lies in the database; above, in the spool
+INLINE_BYTES = 256 * 1024  # a body up to this lies in the database; above, in the spool
 RETRY: tuple[bytes, bytes] = (b"Retry-After", b"10")
 
 Body: TypeAlias = bytes | SpooledBody

@@ -6,7 +6,7 @@ Must not know secrets or judge signatures; every rule comes from the schemes.
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from webhookctl.model import Detection, Request
 from webhookctl.signing.content import Content
@@ -15,7 +15,11 @@ from webhookctl.signing.place import Place, Rule, look_up
 from webhookctl.signing.scheme import DetectionRules, FieldRecognition, Scheme
 from webhookctl.signing.scheme_file import load, provider_ids
 
-MAX_BODY_BYTES = 256 << 10  # a longer body is not parsed: the event type is not worth the time
+if TYPE_CHECKING:
+    from webhookctl.jsontext.outline import Outline
+
+OUTLINED_BYTES = 8 << 10  # of a JSON body from here on only the levels that are asked for are parsed
+MAX_BODY_BYTES = 256 << 10  # a longer body of another kind is not: the event type is not worth the time
 MAX_LENGTH = 200  # of an event type or id; a longer text is something else
 MAX_FORM_FIELDS = 100
 MAX_NUMBER = 10**30  # a longer one is no event type or id
@@ -151,12 +155,13 @@ def _also(others: list[str]) -> str:
 class _Content:
     """A request's headers by lower-case name, and its body, parsed when a rule first asks for it, and once."""
 
-    __slots__ = ("_body", "_document", "_fields", "_form", "_is_parsed", "is_skipped")
+    __slots__ = ("_body", "_document", "_fields", "_form", "_is_parsed", "_outline", "is_skipped")
 
     def __init__(self, fields: dict[bytes, bytes], body: bytes) -> None:
         self._fields = fields
         self._body = body
         self._document: object = None
+        self._outline: Outline | None = None
         self._form: dict[str, str] = {}
         self._is_parsed = False
         self.is_skipped = False
@@ -192,11 +197,19 @@ class _Content:
             value = self._fields.get(place.header)
             return None if value is None else value.decode("latin-1")
         self._parse()
-        found = self._in_form(place.path) if place.source == "form" else look_up(self._document, place.path)
+        found = self._in_form(place.path) if place.source == "form" else self._in_document(place.path)
         if isinstance(found, str):
             return found
         is_number = isinstance(found, int) and not isinstance(found, bool) and abs(found) < MAX_NUMBER
         return str(found) if is_number else None
+
+    def _in_document(self, path: tuple[str, ...]) -> object:
+        if self._outline is None:
+            return look_up(self._document, path)
+        try:
+            return self._outline.value_at(path)
+        except (ValueError, RecursionError):
+            return None
 
     def _in_form(self, path: tuple[str, ...]) -> object:
         value = self._form.get(path[0])
@@ -212,11 +225,15 @@ class _Content:
         if self._is_parsed:
             return
         self._is_parsed = True
+        kind = self._fields.get(b"content-type", b"").lower()
+        if len(self._body) >= OUTLINED_BYTES and not kind.startswith((_FORM, _MULTIPART)):
+            self._outline = _outlined(self._body)
+            if self._outline is not None:
+                return
         if len(self._body) > MAX_BODY_BYTES:
             self.is_skipped = True
             return
         text: bytes | str = self._body
-        kind = self._fields.get(b"content-type", b"").lower()
         if kind.startswith(_FORM):
             self._form = _parse_form(self._body)
             text = self._form.get("payload", "")
@@ -232,6 +249,16 @@ class _Content:
                 self._document = json.loads(text)
             except (ValueError, RecursionError):
                 self._document = None
+
+
+def _outlined(body: bytes) -> "Outline | None":
+    """The outline of a JSON body; None for what is not, or not quite (NaN, UTF-16)."""
+    from webhookctl.jsontext.outline import Outline  # it loads a library that small bodies do not need
+
+    try:
+        return Outline(body) if body[:64].lstrip()[:1] in (b"{", b"[") else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _parse_form(body: bytes) -> dict[str, str]:
