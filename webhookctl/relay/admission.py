@@ -238,6 +238,7 @@ def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
+@lru_cache(maxsize=4096)  # a sender that keeps its connection is the same peer each time
 def _address(text: str) -> _Address | None:
     """The address in ``192.0.2.1``, ``192.0.2.1:80``, ``[2001:db8::1]:80``; an IPv4 address in IPv6 is IPv4."""
     host = text.strip()

@@ -140,12 +140,12 @@ class Ingress:
         request = visit.request
         if self.is_stopping:
             return refusal(503, "the relay is stopping", RETRY)
-        if request.method == "CONNECT" or visit.offers(b"upgrade", (b"websocket", b"tcp")):
+        if request.method == "CONNECT" or visit.offers("Upgrade", ("websocket", "tcp")):
             return refusal(501, "channels take webhooks, not tunnels or WebSocket connections")
         size = len(request.raw_path) + sum([len(name) + len(value) + 4 for name, value in visit.headers])
         if size > MAX_HEAD_BYTES:
             return refusal(431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes")
-        if visit.offers(b"expect") and not visit.offers(b"expect", (b"100-continue",)):
+        if visit.offers("Expect") and not visit.offers("Expect", ("100-continue",)):
             return refusal(417, "only 100-continue can be expected")
         return None
 

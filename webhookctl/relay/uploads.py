@@ -56,9 +56,10 @@ class Uploads:
     async def read(self, visit: Visit, channel: Channel, delivery_id: str) -> Body:
         """The whole body: in memory up to INLINE_BYTES, else in the spool. Raises NoBodyError."""
         content, limit = visit.request.content, self._limit(channel)
-        if (visit.request.content_length or 0) > limit:
+        length = visit.request.content_length or 0
+        if length > limit:
             raise NoBodyError(_too_large(channel, limit))
-        if not content.is_eof() and visit.offers(b"expect"):
+        if not content.is_eof() and visit.offers("Expect"):
             visit.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         pieces: list[bytes] = []
         size = 0
@@ -71,7 +72,7 @@ class Uploads:
             size += len(data)
             if size > limit:
                 raise NoBodyError(_too_large(channel, limit))
-            if size > INLINE_BYTES:
+            if max(size, length) > INLINE_BYTES:
                 return await self._spool(visit, channel, delivery_id, b"".join(pieces), until_s)
 
     async def _piece(self, visit: Visit, until_s: float) -> bytes:

@@ -30,10 +30,9 @@ class Visit:
         if transport is not None and not transport.is_closing():
             transport.write(data)
 
-    def offers(self, name: bytes, values: tuple[bytes, ...] = ()) -> bool:
-        """Whether a field of that name (lower case) has one of `values`; without `values`, any."""
-        size = len(name)
-        return any(
-            len(key) == size and key.lower() == name and (not values or value.strip().lower() in values)
-            for key, value in self.headers
-        )
+    def offers(self, name: str, values: tuple[str, ...] = ()) -> bool:
+        """Whether a field of that name has one of `values` (lower case); without `values`, any."""
+        headers = self.request.headers
+        if name not in headers:  # the usual case
+            return False
+        return not values or any(value.strip().lower() in values for value in headers.getall(name))
