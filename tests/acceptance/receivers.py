@@ -195,10 +195,12 @@ def sink(serve: Serve = ACCEPT_ALL, *, port: int = 0) -> Iterator[Sink]:
 class Sender:
     """A keep-alive connection to a listener on which raw requests are sent."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname or "", parts.port or 0), DEADLINE_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=parts.hostname)
         self._stream = self._socket.makefile("rb")
 
     def send(self, raw: bytes) -> RawMessage | None:

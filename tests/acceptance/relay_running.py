@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -59,8 +60,12 @@ class Relay:
     process: Process | None = None
 
     @property
+    def is_tls(self) -> bool:
+        return "--tls-cert" in self.options
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.is_tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def output(self) -> Path:
@@ -95,6 +100,11 @@ class Relay:
     def get(self, path: str) -> int | None:
         """The status of a GET; None when nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        if self.is_tls:
+            context = ssl._create_unverified_context()
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=DEADLINE_S, context=context
+            )
         try:
             connection.request("GET", path)
             return connection.getresponse().status

@@ -266,6 +266,7 @@ def test_a_relay_elsewhere_is_administered_with_its_key(
         assert (bad.exit_code, refusal(bad)) == (2, "policy-invalid")
         wrong = run("relay", "channel", "list", *elsewhere[:2], "--admin-key", "env:WRONG", "--json")
         assert (wrong.exit_code, refusal(wrong)) == (6, "admin-key-wrong")
+        assert "--admin-key env:" in run("relay", "channel", "list", *elsewhere[:2]).errors
         assert channel("remove", "my-app", *elsewhere)["id"] == made["id"]
     gone = run("relay", "channel", "list", *elsewhere, "--json")
     assert (gone.exit_code, refusal(gone)) == (6, "relay-unreachable")
@@ -345,6 +346,15 @@ def test_the_lines_say_what_happened() -> None:
     assert any("404 refused: unknown" in line for line in shown)
     assert any("consume connected  4 waiting" in line for line in shown)
     assert shown[-1] == "Stopped (interrupted): 5 received, 1 refused, 3 waiting on disk"
+
+
+def test_a_long_target_is_cut_in_the_middle_for_people() -> None:
+    answered = next(event for event in EVENTS if isinstance(event, events.DeliveryAnswered))
+    refused = next(event for event in EVENTS if isinstance(event, events.DeliveryRefused))
+    target = "/start" + "x" * 8_000 + "end"
+    shown = lines(replace(answered, target=target), replace(refused, target=target))
+    assert all("/start" in line and "end  " in line and len(line) < 400 for line in shown)
+    assert len(shown) == 2
 
 
 def test_quiet_leaves_start_end_and_errors() -> None:

@@ -47,6 +47,7 @@ def _changing(command: str, text: str) -> None:
         admin: channel_options.AdminUrl = None,
         admin_key: channel_options.AdminKey = None,
         insecure: options.Insecure = None,
+        ca_file: options.CaFile = None,
         json: options.Json = False,
         plain: options.Plain = False,
     ) -> int:
@@ -74,7 +75,7 @@ def _changing(command: str, text: str) -> None:
             raise UsageError(
                 "channel-option-missing", "nothing to change", "for example --policy unavailable"
             )
-        place = _place(data, admin, admin_key, insecure)
+        place = _place(data, admin, admin_key, insecure, ca_file)
         verb = "create" if command == "new" else "change"
         return _act(command, verb, place, name, given, is_json=json, is_plain=plain)
 
@@ -91,10 +92,11 @@ def _plain(command: str, text: str) -> None:
         admin: channel_options.AdminUrl = None,
         admin_key: channel_options.AdminKey = None,
         insecure: options.Insecure = None,
+        ca_file: options.CaFile = None,
         json: options.Json = False,
         plain: options.Plain = False,
     ) -> int:
-        place = _place(data, admin, admin_key, insecure)
+        place = _place(data, admin, admin_key, insecure, ca_file)
         return _act(command, command, place, name, {}, is_json=json, is_plain=plain)
 
     run.__doc__ = text
@@ -129,6 +131,7 @@ def list_channels(
     admin: channel_options.AdminUrl = None,
     admin_key: channel_options.AdminKey = None,
     insecure: options.Insecure = None,
+    ca_file: options.CaFile = None,
     json: options.Json = False,
     plain: options.Plain = False,
 ) -> int:
@@ -140,7 +143,13 @@ def list_channels(
       webhookctl relay channel list --json | jq '.data.channels[].url'
     """
     return _act(
-        "list", "list", _place(data, admin, admin_key, insecure), "", {}, is_json=json, is_plain=plain
+        "list",
+        "list",
+        _place(data, admin, admin_key, insecure, ca_file),
+        "",
+        {},
+        is_json=json,
+        is_plain=plain,
     )
 
 
@@ -206,6 +215,7 @@ def remove(
     admin: channel_options.AdminUrl = None,
     admin_key: channel_options.AdminKey = None,
     insecure: options.Insecure = None,
+    ca_file: options.CaFile = None,
     json: options.Json = False,
     plain: options.Plain = False,
 ) -> int:
@@ -216,7 +226,7 @@ def remove(
       webhookctl relay channel remove my-app
       webhookctl relay channel remove my-app --yes --json
     """
-    place = _place(data, admin, admin_key, insecure)
+    place = _place(data, admin, admin_key, insecure, ca_file)
     if not yes:
         pending = _run(place, "show", name, {})["pending"]
         if pending:
@@ -232,14 +242,17 @@ def _confirm(name: str, pending: object) -> None:
     typer.confirm(f"{what}. Remove them too?", abort=True, err=True)
 
 
-def _place(data: Path | None, admin: str | None, key: str | None, insecure: bool | None) -> "Place":
+def _place(
+    data: Path | None, admin: str | None, key: str | None, insecure: bool | None, ca_file: Path | None
+) -> "Place":
     from webhookctl.wiring.channels import Place
 
     if admin is not None and data is not None:
         raise UsageError("place-ambiguous", "--data and --admin name two relays", "give one of them")
     if key is not None and admin is None:
         raise UsageError("admin-url-missing", "--admin-key without --admin URL", "--data needs no key")
-    return Place(folder(data), admin or "", secret(key, "--admin-key"), is_insecure=bool(insecure))
+    admin_key = secret(key, "--admin-key")
+    return Place(folder(data), admin or "", admin_key, is_insecure=bool(insecure), ca_file=ca_file)
 
 
 def folder(data: Path | None) -> Path:

@@ -1,6 +1,7 @@
 """`webhookctl trigger handshake:NAME`: send a provider's challenge, check the app's answer, own the exit code."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webhookctl.cli import sending
@@ -31,6 +32,7 @@ class HandshakeOptions:
     seed: int | None = None
     timeout: str | None = None
     insecure: bool | None = None
+    ca_file: Path | None = None
     is_dry_run: bool = False
     is_json: bool = False
     is_plain: bool = False
@@ -107,6 +109,7 @@ def _send(
         rate=None,
         timeout=options.timeout,
         insecure=options.insecure,
+        ca_file=options.ca_file,
     )
     run_async(send_all(work, send_options, tell))
     code = max(codes)

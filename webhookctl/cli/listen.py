@@ -100,6 +100,7 @@ def listen(
     ] = None,
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
+    ca_file: options.CaFile = None,
     tls: Annotated[
         str | None,
         typer.Option("--tls", metavar="auto|CERT,KEY", help="Listen with HTTPS; auto makes a certificate."),
@@ -227,6 +228,7 @@ def listen(
         is_early_ack=plan.is_early_ack if ack is None else _is_early(ack),
         timeout_s=plan.timeout_s if timeout is None else _duration(timeout, "--timeout"),
         is_insecure=plan.is_insecure if insecure is None else insecure,
+        ca_file=ca_file or plan.ca_file,
         tls=_tls(tls),
         exit_after=exit_after,
         until=until,

@@ -107,6 +107,15 @@ Insecure: TypeAlias = Annotated[
     bool | None,
     typer.Option("--insecure", help="Accept any certificate of the other side.", show_default=False),
 ]
+CaFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        metavar="PATH",
+        help="Certificates (PEM) to trust instead of the system's.",
+        show_default=False,
+    ),
+]
 Times: TypeAlias = Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send it N times.")]
 Concurrency: TypeAlias = Annotated[
     int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Send N at once.")

@@ -39,6 +39,7 @@ def replay(
     rate: options.Rate = None,
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
+    ca_file: options.CaFile = None,
     fixtures: options.FixtureFolderOption = None,
     owns_host: options.OwnsHost = False,
     dry_run: Annotated[
@@ -79,6 +80,13 @@ def replay(
     if dry_run:
         return command.show_only(work, endpoint)
     send_options = sending.send_options(
-        project, endpoint, times=times, concurrency=concurrency, rate=rate, timeout=timeout, insecure=insecure
+        project,
+        endpoint,
+        times=times,
+        concurrency=concurrency,
+        rate=rate,
+        timeout=timeout,
+        insecure=insecure,
+        ca_file=ca_file,
     )
     return command.send(work, send_options, owns_host=owns_host)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,12 @@ def send_options(
     rate: str | None,
     timeout: str | None,
     insecure: bool | None,
+    ca_file: Path | None,
 ) -> "SendOptions":
     """Flags over configuration. Raises UsageError for a rate or a time that cannot be read."""
     from webhookctl.config import parse_duration
     from webhookctl.wiring.sending import SendOptions
+    from webhookctl.wiring.sources import listener_certificate
 
     config = project.config
     return SendOptions(
@@ -55,7 +58,7 @@ def send_options(
         concurrency=concurrency,
         interval_s=0.0 if rate is None else 1.0 / parse_rate(rate),
         is_insecure=config.insecure if insecure is None else insecure,
-        ca_file=config.ca_file,
+        ca_file=ca_file or config.ca_file or listener_certificate(project, endpoint),
     )
 
 

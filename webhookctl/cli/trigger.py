@@ -70,6 +70,7 @@ def trigger(
     rate: options.Rate = None,
     timeout: options.Timeout = None,
     insecure: options.Insecure = None,
+    ca_file: options.CaFile = None,
     owns_host: options.OwnsHost = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the exact request and send nothing.")
@@ -120,6 +121,7 @@ def trigger(
                 seed=seed,
                 timeout=timeout,
                 insecure=insecure,
+                ca_file=ca_file,
                 is_dry_run=dry_run,
                 is_json=json,
                 is_plain=plain,
@@ -169,7 +171,14 @@ def trigger(
     if dry_run:
         return command.show_only(work, endpoint)
     send_options = sending.send_options(
-        project, endpoint, times=times, concurrency=concurrency, rate=rate, timeout=timeout, insecure=insecure
+        project,
+        endpoint,
+        times=times,
+        concurrency=concurrency,
+        rate=rate,
+        timeout=timeout,
+        insecure=insecure,
+        ca_file=ca_file,
     )
     return command.send(work, send_options, owns_host=owns_host)
 

@@ -9,7 +9,7 @@ _FAILURES = {
     FailureKind.REFUSED: "nothing listens there: is the app running, and on that port?",
     FailureKind.DNS: "check the host name in --forward-to or --to",
     FailureKind.TIMEOUT: "answer first and work later, or raise --timeout; for breakpoints: listen --ack early",
-    FailureKind.TLS: "for a self-signed certificate: --insecure, or ca_file in webhookctl.toml",
+    FailureKind.TLS: "for a self-signed certificate: --ca-file, or --insecure",
     FailureKind.CLOSED: "the app crashed or restarted while it handled this: look at its log",
     FailureKind.PROTOCOL: "is that port HTTP, and not https or another service?",
     FailureKind.NETWORK: "check the address and the network",

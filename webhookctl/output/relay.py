@@ -35,6 +35,7 @@ _OUTCOME_STYLES = {
     "left": "warn",
 }
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_MAX_REQUEST_LINE = 200
 _LOUD = (ErrorOccurred, ServingStarted, ServingStopped, Stopping)
 
 
@@ -191,13 +192,18 @@ def _host(domain: str) -> str:
     return f"  and <channel>.{safe_line(domain)}" if domain else ""
 
 
+def _request_line(method: str, target: str) -> str:
+    """For people; senders nobody knows may write kilobytes into a target. `--json` has all of it."""
+    return words.shortened(f"{safe_line(method)} {safe_line(target)}", _MAX_REQUEST_LINE)
+
+
 def _line(event: ServeEvent, *, is_plain: bool) -> Segments:
     if isinstance(event, DeliveryAnswered):
         return [
             ("dim", f"{words.clock(event.at_s)}  "),
             ("notice", "-> " if is_plain else "→ "),
             ("event", f"{safe_line(event.channel)}  "),
-            ("plain", f"{safe_line(event.method)} {safe_line(event.target)}  "),
+            ("plain", f"{_request_line(event.method, event.target)}  "),
             ("dim", f"{words.size(event.body_bytes)}  {safe_line(event.peer)}  "),
             (_OUTCOME_STYLES.get(event.outcome, "plain"), f"{event.status} {event.outcome}"),
             ("dim", f"  {words.latency(event.latency_ms)}"),
@@ -209,7 +215,7 @@ def _line(event: ServeEvent, *, is_plain: bool) -> Segments:
             ("dim", f"{words.clock(event.at_s)}  "),
             ("bad", "x  " if is_plain else "✗ "),
             ("event", f"{safe_line(event.channel) or '-'}  "),
-            ("plain", f"{safe_line(event.method)} {safe_line(event.target)}  "),
+            ("plain", f"{_request_line(event.method, event.target)}  "),
             ("dim", f"{safe_line(event.peer)}  "),
             ("bad", f"{event.status} refused: {event.reason}"),
             ("plain", detail),

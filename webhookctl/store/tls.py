@@ -15,12 +15,17 @@ _VALID_DAYS = 397  # what browsers accept of a server certificate
 _RENEW_BEFORE = timedelta(days=7)
 
 
+def certificate_path(folder: Path) -> Path:
+    """Where `local_certificate` keeps the certificate."""
+    return folder / "localhost.pem"
+
+
 def local_certificate(folder: Path, *, now_s: float) -> tuple[Path, Path]:
     """Paths of a certificate for localhost, 127.0.0.1 and ::1 and of its key, made when missing or about to expire.
 
     The certificate is its own authority: a sender trusts it by its file. Raises UsageError `tls-unwritable`.
     """
-    certificate, key = folder / "localhost.pem", folder / "localhost.key"
+    certificate, key = certificate_path(folder), folder / "localhost.key"
     now = datetime.fromtimestamp(now_s, UTC)
     if certificate.exists() and key.exists() and _is_usable(certificate, key, now):
         return certificate, key

@@ -5,6 +5,7 @@ Runs in the caller's event loop. What it can do is Registry's; here it is only c
 
 import json
 import secrets as randomness
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from webhookctl.address import is_local, parse_endpoint
 from webhookctl.errors import RelayError, UsageError, WebhookctlError
-from webhookctl.model import Endpoint, Request, Response, Secret
+from webhookctl.model import Endpoint, FailureKind, Request, Response, Secret
 from webhookctl.net.forwarder import Forwarder
 from webhookctl.relay.control import read_control
 from webhookctl.relay.options import Record
@@ -52,6 +53,7 @@ class Place:
     admin_url: str = ""
     admin_key: Secret | None = None
     is_insecure: bool = False
+    ca_file: Path | None = None
 
 
 async def act(
@@ -75,7 +77,10 @@ async def act(
                 f"the admin key would go to {endpoint.origin} without TLS",
                 "give an https URL, or run the command on the relay's machine with --data",
             )
-        return await _over_http(place.admin_url, place.admin_key, verb, reference, given, place.is_insecure)
+        config = project.config
+        is_insecure, ca_file = place.is_insecure or config.insecure, place.ca_file or config.ca_file
+        tls = client_tls(is_insecure=is_insecure, ca_file=ca_file) if endpoint.is_tls else None
+        return await _over_http(place.admin_url, place.admin_key, verb, reference, given, tls)
     if verb is not Verb.CREATE and not place.data_folder.is_dir():  # looking leaves nothing behind
         if verb is Verb.LIST:
             return {"channels": []}
@@ -92,7 +97,8 @@ async def act(
         if error.code != "relay-data-in-use" or control is None:
             raise
         # A relay runs on this folder: it is told, so that it acts at once. Its key was never on the network.
-        return await _over_http(control.url, control.key, verb, reference, given, is_insecure=True)
+        tls = client_tls(is_insecure=True, ca_file=None) if control.url.startswith("https:") else None
+        return await _over_http(control.url, control.key, verb, reference, given, tls)
     try:
         registry = Registry(
             broker,
@@ -126,22 +132,22 @@ async def _locally(registry: Registry, verb: Verb, reference: str, options: Reco
 
 
 async def _over_http(
-    url: str, key: Secret | None, verb: Verb, reference: str, options: Record, is_insecure: bool
+    url: str, key: Secret | None, verb: Verb, reference: str, options: Record, tls: ssl.SSLContext | None
 ) -> Record:
     endpoint = parse_endpoint(url)
     request = _request(endpoint, key, verb, reference, options)
-    tls = client_tls(is_insecure=is_insecure, ca_file=None) if endpoint.is_tls else None
     forwarder = Forwarder(tls=tls, now_s=now_s)
     try:
         attempt = await forwarder.send(endpoint, request, timeout_s=_TIMEOUT_S)
     finally:
         forwarder.close()
     if attempt.response is None:
-        why = attempt.failure.message if attempt.failure else "no response"
+        failure = attempt.failure
+        is_untrusted = failure is not None and failure.kind is FailureKind.TLS
         raise RelayError(
             "relay-unreachable",
-            f"the relay at {endpoint.origin} cannot be reached: {why}",
-            "does it run there?",
+            f"the relay at {endpoint.origin} cannot be reached: {failure.message if failure else 'no response'}",
+            "a certificate of your own: --ca-file PATH" if is_untrusted else "does it run there?",
         )
     return _record(attempt.response, endpoint.origin)
 
@@ -182,5 +188,7 @@ def _error(error: object, status: int, origin: str) -> WebhookctlError:
     """What the relay said, as the error that the same command on the data folder gives."""
     fields = error if isinstance(error, dict) else {}
     code, message, hint = (str(fields.get(name) or "") for name in ("code", "message", "hint"))
+    if status == 401:
+        hint = "give the key that it was started with: --admin-key env:RELAY_ADMIN_KEY"
     kind = UsageError if status == 422 else RelayError
     return kind(code or "relay-refused", message or f"{origin} answered {status}", hint)

@@ -18,7 +18,7 @@ from webhookctl.net.forwarder import Forwarder, tls_context
 from webhookctl.net.listener import Listener, ListenerLimits, server_tls
 from webhookctl.session import Route, Session, SessionOptions
 from webhookctl.store.history_writer import HistoryWriter, Limits
-from webhookctl.store.tls import local_certificate
+from webhookctl.store.tls import certificate_path, local_certificate
 from webhookctl.wiring.exposing import ExposePlan, Exposure, check
 from webhookctl.wiring.handshaking import Greeter, HandshakePlan
 from webhookctl.wiring.keeping import Keeper
@@ -124,7 +124,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
             broadcast.add(health.see)
             async with remote or nullcontext() as place, exposure, listener:
                 # Nothing is awaited until all know that it is ready: no delivery may come before that.
-                with project.state.announce(listener.url, pid=os.getpid(), details=_details(plan)):
+                with project.state.announce(listener.url, pid=os.getpid(), details=_details(project, plan)):
                     broadcast(_ready(project, plan, judge, listener.url, health, place))
                     goal.start()
                     if remote:
@@ -223,11 +223,13 @@ def _ready(
     )
 
 
-def _details(plan: ListenPlan) -> dict[str, str]:
+def _details(project: Project, plan: ListenPlan) -> dict[str, str]:
     details = {"forward_to": ", ".join(route.endpoint.url for route in plan.routes)}
     references = [text for text in plan.secrets if text.startswith(("env:", "file:"))]
     if plan.secrets:
         details["secret"] = references[0] if references else "given"
+    if plan.tls == "auto":
+        details["certificate"] = str(certificate_path(project.state.tls_folder))
     return details
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from webhookctl import fixture, signing
+from webhookctl.address import parse_endpoint
 from webhookctl.errors import FixtureError, UsageError
 from webhookctl.fixture import Fixture
-from webhookctl.model import Exchange, Request
+from webhookctl.model import Endpoint, Exchange, Request
 from webhookctl.wiring.project import Project
 
 
@@ -116,6 +117,15 @@ def restored(project: Project, saved: Fixture) -> Fixture:
     if exchange is None or project.fixture_of(exchange).request != saved.request:
         return saved
     return _as_fixture(exchange).renamed(saved.name)
+
+
+def listener_certificate(project: Project, endpoint: Endpoint) -> Path | None:
+    """The certificate of `listen --tls auto` when `endpoint` is that listener: it is its own authority."""
+    for listener in project.state.running_listeners():
+        certificate = listener.details.get("certificate")
+        if certificate and parse_endpoint(listener.url).origin == endpoint.origin:
+            return Path(certificate)
+    return None
 
 
 def listener_secret(project: Project) -> tuple[str, ...]:
