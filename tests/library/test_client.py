@@ -170,6 +170,32 @@ def test_each_copy_has_to_be_accepted(server: WebhookServer, client: WebhookClie
         client.assert_idempotent(client.forge("github", "push"))
 
 
+def test_copies_may_be_of_an_event_that_is_forged_for_it(
+    server: WebhookServer, client: WebhookClient
+) -> None:
+    answers = client.assert_idempotent("github", "push", times=2, set={"ref": "refs/heads/x"})
+    assert [answer.status for answer in answers] == [200, 200]
+    first, second = server.received
+    assert first.headers == second.headers
+    assert first.json()["ref"] == "refs/heads/x"
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/hooks", "POST /hooks;"), ("", "POST /;")])
+def test_where_no_route_is_the_path_is_told_and_how_to_set_it(
+    server: WebhookServer, path: str, shown: str
+) -> None:
+    client = WebhookClient(Target(server.url).__enter__(), path=path, secret=SECRET)
+    server.answer(404, "no such page")
+    with pytest.raises(AssertionError, match="was answered 404 Not Found: no such page") as caught:
+        client.send("stripe", "charge.refunded").assert_accepted()
+    assert f"hint: it was sent to {shown} the fixture webhook_path" in str(caught.value)
+    server.clear()
+    server.answer(403)
+    with pytest.raises(AssertionError) as refused:
+        client.send("stripe", "charge.refunded").assert_accepted()
+    assert "webhook_path" not in str(refused.value)
+
+
 def test_a_saved_delivery_is_signed_once_for_all_copies(server: WebhookServer, client: WebhookClient) -> None:
     client.assert_idempotent(STRIPE, times=2)
     first, second = server.received

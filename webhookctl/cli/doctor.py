@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
     from webhookctl.wiring.project import Project
 
-_PACKAGES = ("typer", "rich", "aiohttp", "websockets", "httptools", "uvloop", "cryptography", "stripe")
+_PACKAGES = (
+    "typer",
+    "rich",
+    "aiohttp",
+    "websockets",
+    "httptools",
+    "uvloop",
+    "msgspec",
+    "cryptography",
+    "stripe",
+)
 _LOW_SPACE_BYTES = 256 * 1024 * 1024
 
 

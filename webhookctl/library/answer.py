@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from webhookctl import redact
 from webhookctl.formats import safe_text
@@ -26,7 +27,8 @@ HeaderTexts = tuple[tuple[str, str], ...]
 class Answer:
     """What a receiver answered. `elapsed_s` is from the first byte sent to the last one received.
 
-    `problem` is the exception of an application of this process that answered so, where there was one.
+    `url` is where the delivery went. `problem` is the exception of an application of this process that answered so,
+    where there was one.
     """
 
     status: int
@@ -36,6 +38,7 @@ class Answer:
     elapsed_s: float
     delivery: "Delivery"
     problem: BaseException | None = field(default=None, compare=False)
+    url: str = ""
 
     @property
     def is_accepted(self) -> bool:
@@ -73,7 +76,12 @@ class Answer:
     def _shown(self) -> str:
         what = " ".join(filter(None, (self.delivery.provider, self.delivery.event))) or self.delivery.method
         body = safe_text(_short(erased(self.text, self.delivery.secrets)))
-        return f"{what} was answered {self.status} {self.reason}: {body}".rstrip(": \n")
+        shown = f"{what} was answered {self.status} {self.reason}: {body}".rstrip(": \n")
+        return f"{shown}\nhint: {self._no_route()}" if self.status in (404, 405) else shown
+
+    def _no_route(self) -> str:
+        asked = f"it was sent to {self.delivery.method} {safe_text(urlsplit(self.url).path or '/')}"
+        return f"{asked}; the fixture webhook_path (WebhookClient: path) says where deliveries go"
 
     def __repr__(self) -> str:
         return f"<Answer {self.status} after {self.elapsed_s * 1000:.0f} ms, {len(self.body):,} bytes>"

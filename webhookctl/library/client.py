@@ -134,19 +134,24 @@ class WebhookClient:
     def assert_idempotent(
         self,
         delivery: "Delivery | str | Path",
+        event: str | None = None,
         *,
         times: int = 3,
         concurrent: bool = False,
         effect: Callable[[], int] | None = None,
         settle_s: float = 0.2,
+        set: Mapping[str, Any] | None = None,  # noqa: A002  (the word of the command line)
     ) -> list[Answer]:
         """Send the same delivery `times`, one after another or all at once: each has to be accepted.
 
+        With an `event` the first argument is the provider it is forged for, as in `send`, with `set` in its payload.
         `effect` counts what a delivery brings about (calls of a mock, rows): all of them together may bring it about
         once. It is read when it has not changed for `settle_s`. A saved one is signed first, with a new id.
         Raises AssertionError.
         """
-        if not isinstance(delivery, Delivery):
+        if event is not None:
+            delivery = self.forge(str(delivery), event, set=set)
+        elif not isinstance(delivery, Delivery):
             delivery = load_fixture(delivery)
         if not delivery.secrets and delivery.provider is not None:
             delivery = self._signed(delivery, secret=None, has_new_id=True)

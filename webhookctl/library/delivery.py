@@ -258,5 +258,11 @@ def _answer(delivery: Delivery, attempt: Attempt) -> Answer:
         raise EndpointError("endpoint-failed", f"{attempt.url}: {attempt.failure.message}")
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
     return Answer(
-        response.status, response.reason, headers, response.body, attempt.latency_ms / 1000, delivery
+        response.status,
+        response.reason,
+        headers,
+        response.body,
+        attempt.latency_ms / 1000,
+        delivery,
+        url=attempt.url,
     )
