@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.commands import Delivery, Project, Result, run
 from tests.cli.test_machine_output import validator
+from webhookctl import WebhookServer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fastapi" / "contracts" / "stripe.contract.toml"
 
@@ -72,7 +73,7 @@ def contract(project: Project) -> Path:
 def test_exactly_the_fields_that_the_source_reads_are_found_and_written(
     project: Project, contract: Path
 ) -> None:
-    result = run("contract", "learn", "--contract", "contracts/crm.contract.toml", "--write", "--json")
+    result = run("contract", "learn", "contracts/crm.contract.toml", "--write", "--json")
     assert result.exit_code == 0, result.errors
     validator("contract-learn").validate(result.envelope)
     assert result.data["reads"] == {"payment_intent.succeeded": READS}
@@ -119,6 +120,8 @@ def test_a_limit_on_requests_is_kept_and_said(project: Project, contract: Path) 
         (["payment_intent.succeeded", "--to", "http://127.0.0.1:9"], 5, "not accepted as it is"),
         (["payment_intent.suceeded", "--to", "http://127.0.0.1:9"], 4, "hint:"),
         (["--to", "http://127.0.0.1:9"], 2, "no delivery to learn from"),
+        (["a.contract.toml", "b.contract.toml"], 2, "one contract at a time"),
+        (["a.contract.toml", "--contract", "b.contract.toml"], 2, "one contract at a time"),
         (["x", "--write"], 2, "--contract FILE"),
         (["--contract", "none.contract.toml"], 2, "cannot be read"),
         (["payment_intent.succeeded"], 2, "no listener runs"),
@@ -130,6 +133,15 @@ def test_what_cannot_be_learned_from_is_refused_with_a_hint(
     result = run("contract", "learn", *arguments)
     assert (result.exit_code, said in result.errors) == (code, True), result.errors
     assert "Traceback" not in result.errors
+
+
+def test_every_delivery_has_to_be_accepted_before_the_first_is_studied(project: Project) -> None:
+    with WebhookServer() as receiver:
+        receiver.answer(500, match=lambda received: received.json()["type"] == "charge.refunded")
+        events = ("payment_intent.succeeded", "charge.refunded")
+        result = run("contract", "learn", *events, "--to", receiver.url)
+        assert (result.exit_code, "charge.refunded is not accepted as it is" in result.errors) == (5, True)
+        assert [each.json()["type"] for each in receiver.received] == list(events)
 
 
 def test_reads_that_cannot_be_written_leave_the_file_as_it_was(project: Project, contract: Path) -> None:

@@ -23,7 +23,7 @@ def learn(
         list[str] | None,
         typer.Argument(
             metavar="DELIVERY",
-            help="Fixtures, folders of them, or events of the catalogue. [default: the contract's own]",
+            help="Fixtures, folders of them, events of the catalogue; a contract file. [default: the contract's own]",
             autocompletion=options.complete_fixture,
         ),
     ] = None,
@@ -55,7 +55,7 @@ def learn(
     \b
     Examples:
       webhookctl contract learn payment_intent.succeeded --to http://localhost:3000/webhooks
-      webhookctl contract learn --contract contracts/stripe.contract.toml --write
+      webhookctl contract learn contracts/stripe.contract.toml --write
     """
     from webhookctl.cli.running import run_async
     from webhookctl.config import forces_color, parse_duration
@@ -67,11 +67,17 @@ def learn(
     from webhookctl.wiring.learning import LearnPlan, learn_reads, write_reads
     from webhookctl.wiring.project import open_project
 
+    targets = targets or []
+    named = [target for target in targets if target.endswith(".contract.toml")]
+    if contract_file is None and len(named) == 1:
+        contract_file, targets = Path(named[0]), [target for target in targets if target != named[0]]
+    elif named:
+        raise UsageError("contract-ambiguous", "one contract at a time", "name one of them: --contract FILE")
     if is_writing and contract_file is None:
         raise UsageError("contract-missing", "--write needs a file to write into", "name it: --contract FILE")
     project = open_project()
     plan = LearnPlan(
-        tuple(targets or ()),
+        tuple(targets),
         to=to,
         contract=contract_file,
         provider=provider,

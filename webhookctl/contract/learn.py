@@ -93,6 +93,13 @@ class _Noise:
     presence: frozenset[str] = frozenset()
 
 
+async def require_accepted(subject: Subject, label: str) -> None:
+    """Raises EndpointError `baseline-refused` when the delivery is not accepted as it is: cheap, so done first."""
+    reaction = await subject.react((), (), calls=0)
+    if not reaction.attempt.is_success:
+        raise _refused(label, reaction.attempt)
+
+
 async def learn(
     subject: Subject, *, event: str, label: str, max_requests: int, tell: Callable[[int, int], None]
 ) -> Learned:
