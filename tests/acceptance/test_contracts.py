@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.running import DEADLINE_S, Lines, Project, unsafe_characters
 from tests.cli.receivers import CONTRACT, SOURCE
+from tests.processes import is_alive
 
 
 @pytest.fixture
@@ -60,13 +61,6 @@ def playing(
 
 def text(lines: Lines) -> str:
     return lines.raw.decode("utf-8", "replace")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def until(condition: Callable[[], bool]) -> None:

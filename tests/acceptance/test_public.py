@@ -27,8 +27,9 @@ from tests.net.foreign.servers import (
     svix_server,
 )
 from tests.net.github_api import TOKEN, GithubApi, github_api
-from tests.net.programs import Programs, is_alive, programs
+from tests.net.programs import Programs, programs
 from tests.ports import refusing_port
+from tests.processes import is_alive
 from webhookctl import signing
 from webhookctl.model import Secret
 

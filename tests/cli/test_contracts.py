@@ -5,13 +5,13 @@ import os
 import socket
 import sys
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import Project, Result, run
 from tests.cli.receivers import CONTRACT, SOURCE
 from tests.cli.test_machine_output import validator
+from tests.processes import is_alive
 
 SECRET = "whsec_a_secret_of_the_tests"
 
@@ -45,14 +45,6 @@ def outcomes(result: Result) -> dict[str, str]:
 def assert_nothing_runs(project: Project) -> None:
     for path in (project.folder / "contracts").glob("pid-*"):
         assert not is_alive(path.name.removeprefix("pid-"))
-
-
-def is_alive(pid: str) -> bool:
-    """Whether the process runs; one that ended may wait to be reaped by whoever inherited it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_right_receiver_passes_and_is_ended(shop: Project) -> None:

@@ -1,6 +1,5 @@
 """What a test sends to: URLs, applications, commands; nothing is left behind."""
 
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes import is_alive
 from webhookctl import Command, Target, forge
 from webhookctl.errors import EndpointError, UsageError
 
@@ -27,14 +27,6 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 print("ready to receive", flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
 """
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_url_is_taken_as_it_is() -> None:

@@ -1,6 +1,5 @@
 """Stand-ins for cloudflared and ngrok: programs on a PATH of their own that print what the real ones print."""
 
-import os
 import stat
 import sys
 import textwrap
@@ -52,15 +51,6 @@ class Programs:
 
     def ngrok(self, code: str) -> None:
         self.write("ngrok", NGROK_LINES + textwrap.dedent(code))
-
-
-def is_alive(process_id: int) -> bool:
-    """Whether the process runs (one that ended and was not waited for does not)."""
-    try:
-        os.kill(process_id, 0)
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.processes import is_alive
 from webhookctl.errors import EndpointError
 from webhookctl.net.process import OUTPUT_BYTES, Process
 
@@ -32,14 +33,6 @@ def run(work: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]) ->
 async def start(code: str, folder: Path, **more: bool) -> Process:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     return await Process.start([sys.executable, "-c", code], environment=environment, folder=folder, **more)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process that is not a mere entry waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.net.programs import Programs, is_alive, programs
+from tests.net.programs import Programs, programs
+from tests.processes import is_alive
 from webhookctl.errors import RelayError
 from webhookctl.net import spawned_tunnel
 from webhookctl.net.spawned_tunnel import CLOUDFLARED, NGROK, SpawnedTunnel, Tool

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 from webhookctl.errors import EndpointError
 
@@ -21,6 +22,7 @@ _MARK = (
     "_WEBHOOKCTL_PROCESS"  # in the environment of all that it begins, so that what left its group is found
 )
 _POLL_S = 0.05
+_LOOK_S = 0.01
 _GRACE_S = 1.0  # for the last output, and for the system to bury the dead
 
 
@@ -138,14 +140,21 @@ class Process:
         self._signal_group(signal.SIGTERM)
         await asyncio.wait((self._watcher,), timeout=after_s)
         self._signal_group(signal.SIGKILL)
-        for stray in _marked(self._mark):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(stray, signal.SIGKILL)
+        await self._end_strays()
         tasks = (self._watcher, *self._tasks)
         await asyncio.wait(tasks, timeout=_GRACE_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end_strays(self) -> None:
+        """Kill all that it began, and return when the system has ended them, which takes it a moment."""
+        end_s = monotonic() + _GRACE_S
+        while (strays := list(_marked(self._mark))) and monotonic() < end_s:
+            for stray in strays:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(stray, signal.SIGKILL)
+            await asyncio.sleep(_LOOK_S)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
