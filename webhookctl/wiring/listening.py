@@ -101,7 +101,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
             recorder=history,
             sender=forwarder,
             keeper=keeper,
-            emit=broadcast,
+            emit=broadcast.soon,
             greeter=greeter,
         )
         parts = Parts(judge, history, forwarder, keeper, broadcast, goal, greeter)
@@ -136,7 +136,7 @@ async def listen(project: Project, plan: ListenPlan, renderers: Sequence[Rendere
             forwarder.close()
             if keeper is not None:
                 await asyncio.to_thread(keeper.close)
-                await asyncio.sleep(0)  # its last reports are on their way through the loop
+            await asyncio.sleep(0)  # the last events are on their way through the loop
     broadcast(tally.stopped(goal.reason, left_at_relay=left_at_relay))
     return goal.exit_code()
 

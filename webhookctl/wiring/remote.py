@@ -49,8 +49,8 @@ class Remote:
         self._goal = parts.goal
         self._running: asyncio.Task[None] | None = None
         self._is_stopped = False
-        self._source = source_for(plan, project, emit, parts.judge)
-        self._holding = Holding(forwarder, emit, waiting=lambda: self._source.waiting)
+        self._source = source_for(plan, project, emit.soon, parts.judge)
+        self._holding = Holding(forwarder, emit.soon, waiting=lambda: self._source.waiting)
         timeout_s = plan.timeout_s if self._source.holds else options.timeout_s
         self._session = Session(
             replace(options, timeout_s=timeout_s, routes=options.routes if plan.is_forwarding else ()),
@@ -59,7 +59,7 @@ class Remote:
             sender=self._holding if self._source.holds else forwarder,
             aside=forwarder,
             keeper=parts.keeper,
-            emit=emit,
+            emit=emit.soon,
             greeter=parts.greeter,
         )
         emit.add(self._holding.see)

@@ -38,6 +38,13 @@ class Broadcast:
     def add(self, renderer: Renderer) -> None:
         self._renderers.append(renderer)
 
+    def soon(self, event: Event) -> None:
+        """Give it to them when the event loop is free: no app and no sender waits for lines to be written.
+
+        Events given so keep their order among themselves.
+        """
+        asyncio.get_running_loop().call_soon(self, event)
+
     def __call__(self, event: Event) -> None:
         for renderer in tuple(self._renderers):
             try:
