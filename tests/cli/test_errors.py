@@ -1,6 +1,7 @@
 """Errors: one form, on stderr, with an exit code of their own; never a traceback that nobody asked for."""
 
 import errno
+import json
 import os
 
 import pytest
@@ -124,6 +125,69 @@ def test_success_findings_signatures_and_fixtures_have_theirs(project: Project) 
 def test_an_endpoint_that_is_not_there_has_exit_code_5(project: Project, refusing: str) -> None:
     result = run("trigger", "github/push", "--secret", "s", "--to", f"{refusing}/")
     assert result.exit_code == 5
+
+
+ODD_NAMES = [
+    "",
+    ".",
+    "..",
+    "a/b/../../..",
+    "x" * 5_000,
+    "~",
+    "*",
+    "[",
+    "#",
+    "#x",
+    "-1",
+    "\udcff",
+    "\n",
+    "a.toml/b",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=[ascii(name)[1:20] for name in ODD_NAMES])
+def test_a_name_that_means_nothing_is_no_bug(
+    project: Project, refusing: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (project.folder / "down" / "here").mkdir(parents=True)
+    monkeypatch.chdir(project.folder / "down" / "here")
+    to = ("--to", refusing)
+    for arguments in (
+        ("replay", *to),
+        ("replay", "--exact", *to),
+        ("test", *to),
+        ("verify", "--provider", "stripe"),
+        ("sign", "--provider", "stripe", "--secret", "s"),
+        ("show",),
+        ("drift",),
+        ("contract", "learn", *to),
+        ("fixtures", "show"),
+        ("fixtures", "lint"),
+        ("fixtures", "fmt"),
+        ("fixtures", "save"),
+        ("providers", "show"),
+        ("providers", "lint"),
+        ("providers", "detect"),
+        ("keys", "new"),
+        ("keys", "show"),
+        ("trigger", *to),
+        ("relay", "channel", "show", "--data", "relay-data"),
+    ):
+        result = run(*arguments, "--", name)
+        assert result.exit_code in range(7), (arguments, result.errors)
+
+
+@pytest.mark.parametrize("name", [*ODD_NAMES[:5], "\0"], ids=lambda name: ascii(name)[1:20])
+def test_a_fixture_of_a_contract_that_cannot_be_one_is_told(
+    project: Project, refusing: str, name: str
+) -> None:
+    project.write(
+        "odd.contract.toml",
+        f"version = 1\n[receiver]\nurl = '{refusing}'\n[[cases]]\nname = 'a'\nsend = {json.dumps(name)}\n".encode(),
+    )
+    result = run("test", "odd.contract.toml")
+    assert result.exit_code in (2, 4), result.errors
+    assert "odd.contract.toml:4" in result.errors
 
 
 def test_a_bug_of_ours_says_so_and_asks_for_a_report(

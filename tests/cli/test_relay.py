@@ -142,6 +142,7 @@ def test_without_a_folder_the_users_own_is_taken(project: Project) -> None:
     ("arguments", "code", "exit_code"),
     [
         (("new", "My App"), "channel-name-invalid", 2),
+        (("new", ""), "channel-name-invalid", 2),
         (("new", "x", "--policy", "queue"), "policy-invalid", 2),
         (("new", "x", "--deadline", "soon"), "duration-invalid", 2),
         (("new", "x", "--max-body", "huge"), "size-invalid", 2),

@@ -274,3 +274,9 @@ def test_a_secret_is_erased_before_the_text_is_shortened() -> None:
 def test_a_secret_too_short_to_be_one_is_left_alone() -> None:
     assert erased("as is", [Secret("s")]) == "as is"
     assert erased("secret1 secret12", [Secret("secret1"), Secret("secret12")]) == "**** ****"
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "..", "a\0b", "x" * 5_000])
+def test_what_cannot_be_a_saved_delivery_is_an_error_of_its_own(path: str) -> None:
+    with pytest.raises(FixtureError):
+        load_fixture(path)

@@ -459,6 +459,23 @@ def test_an_unknown_target_is_an_error_with_suggestions(shelf: FixtureFolder, ta
     assert caught.value.hint.startswith(hint)
 
 
+def test_a_folder_of_a_whole_project_means_its_fixtures_and_nothing_else(tmp_path: Path) -> None:
+    wanted = [
+        saved(FixtureFolder(tmp_path / "fixtures"), sample()),
+        saved(FixtureFolder(tmp_path / "fixtures"), sample("signed.contract")),
+        saved(FixtureFolder(tmp_path / "elsewhere"), sample()),
+    ]
+    for name in ("webhookctl.toml", "pyproject.toml", "contracts/github.contract.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('version = 1\nname = "none"\n')
+    for hidden in (".webhookctl", ".venv/lib", "node_modules/some"):
+        saved(FixtureFolder(tmp_path / hidden), sample())
+    assert FixtureFolder(tmp_path / "fixtures").resolve(str(tmp_path)) == sorted(wanted)
+    unreadable = tmp_path / "broken.contract.toml"
+    unreadable.symlink_to(unreadable)
+    assert FixtureFolder(tmp_path / "fixtures").resolve(str(tmp_path)) == sorted(wanted)
+
+
 def test_an_absolute_path_is_found_from_anywhere(shelf: FixtureFolder) -> None:
     path = shelf.root / "github" / "push.toml"
     assert shelf.resolve(str(path)) == [path]

@@ -51,6 +51,8 @@ def _changing(command: str, text: str) -> None:
         json: options.Json = False,
         plain: options.Plain = False,
     ) -> int:
+        if not name:  # an unset variable of a script; the API would make a name up
+            raise UsageError("channel-name-invalid", "the channel's name is empty", "for example my-app")
         given: Record = {
             "policy": policy,
             "deadline_s": None if deadline is None else channel_options.duration(deadline, "--deadline"),

@@ -1,5 +1,6 @@
 """`webhookctl test`: contracts of a receiver, played and judged."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -265,7 +266,9 @@ class _Command:
 
         root = self.project.config.root
         named = [Path(text).resolve() for text in self.plan.paths]
-        outside = {path if path.is_dir() else path.parent for path in named if not path.is_relative_to(root)}
+        outside = {
+            path if os.path.isdir(path) else path.parent for path in named if not path.is_relative_to(root)
+        }
         return [root, *sorted(outside)]
 
 

@@ -218,7 +218,7 @@ def load_fixture(path: str | Path) -> Delivery:
     path = Path(path)
     if path.suffix != ".toml":
         stem, mark, _ = path.name.rpartition(".body.")
-        path = path.with_name(f"{stem if mark else path.name}.toml")
+        path = path.with_name(f"{stem}.toml") if mark else Path(f"{path}.toml")
     saved = FixtureFolder(path.parent).load(path)
     about = Delivery(saved.provider, saved.event, saved.delivery_id, "POST", "/", (), b"", _saved=saved)
     return _of_request(saved.request, about)

@@ -8,6 +8,7 @@ import errno
 import fnmatch
 import glob
 import os
+import re
 import secrets as randomness
 import stat
 from collections.abc import Iterable
@@ -35,6 +36,9 @@ _NEW_FILE = (
 # Non-blocking, so that a pipe in the place of a fixture does not hold us up.
 _EXISTING_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_SETTINGS = ("webhookctl.toml", "pyproject.toml")
+_FORMAT = re.compile(rb"^format *=", re.MULTILINE)
+_LOOKED_AT_BYTES = 4096
 _UNKNOWN_HINT = "webhookctl fixtures list shows them all"
 
 
@@ -197,9 +201,25 @@ def _changed_at(folder: Path) -> int:
 
 
 def _tomls(folder: Path) -> list[Path]:
-    if not os.path.isdir(folder):
-        return []
-    return sorted(path for path in folder.rglob("*.toml") if not path.name.startswith(".") and path.is_file())
+    """The fixtures below `folder`, sorted: TOML files that are nothing else, not in hidden or installed folders."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder) if os.path.isdir(folder) else ():
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        found += [Path(place, name) for name in names if name.endswith(".toml") and name not in _SETTINGS]
+    return sorted(
+        path for path in found if not path.name.startswith(".") and path.is_file() and _is_ours(path)
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    """False for a contract: an event may end in ``.contract`` as well, so that the name alone does not tell."""
+    if not path.name.endswith(".contract.toml"):
+        return True
+    try:
+        with path.open("rb") as file:
+            return _FORMAT.search(file.read(_LOOKED_AT_BYTES)) is not None
+    except OSError:
+        return True  # whoever reads it says why it cannot be
 
 
 def _globbed(pattern: str, by_key: dict[str, Path]) -> list[Path]:
@@ -272,8 +292,9 @@ def _read(path: Path) -> bytes:
                 size = f"{state.st_size:,} bytes; the limit is {MAX_FILE_BYTES:,}"
                 raise FixtureError("fixture-too-large", f"{path} has {size}")
             return file.read(MAX_FILE_BYTES)
-    except OSError as error:
-        raise FixtureError("fixture-unreadable", f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FixtureError("fixture-unreadable", f"cannot read {path}: {reason}") from error
 
 
 def _publish_pair(path: Path, files: FixtureFiles) -> bool:

@@ -3,6 +3,7 @@
 Sends nothing.
 """
 
+import os
 import re
 import secrets as randomness
 from collections.abc import Iterator
@@ -144,8 +145,8 @@ class Deliveries:
         """A fixture by its path from the contract's folder, else by its name in the project's fixtures."""
         fixtures = self._project.fixture_folder()
         path = self._folder / target
-        for candidate in (path, path.with_name(path.name + ".toml")):
-            if candidate.is_file() and candidate.suffix == ".toml":
+        for candidate in (path, Path(f"{path}.toml")):
+            if candidate.suffix == ".toml" and os.path.isfile(candidate):
                 return fixtures.load(candidate)
         paths = fixtures.resolve(target)
         if len(paths) > 1:

@@ -4,6 +4,7 @@ Imports neither asyncio nor the network; what a schema refers to elsewhere is no
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -36,11 +37,11 @@ def read_schema(target: str) -> SchemaFile | None:
     """
     name, separator, pointer = target.partition("#")
     is_named = bool(separator and name) and (not pointer or pointer.startswith("/"))
-    if Path(name).suffix.lower() in _YAML and (is_named or Path(name).is_file()):
+    if Path(name).suffix.lower() in _YAML and (is_named or os.path.isfile(name)):
         raise UsageError(
             "schema-invalid", f"{name} is YAML: a schema has to be JSON", f"yq -o json {name} > schema.json"
         )
-    is_lost = Path(target).suffix.lower() == ".json" and not Path(target).exists()
+    is_lost = Path(target).suffix.lower() == ".json" and not os.path.exists(target)
     if not (is_named or is_lost or is_bare_body(target)):
         return None
     path = Path(name if is_named else target)

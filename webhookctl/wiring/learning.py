@@ -148,7 +148,7 @@ def _meant(project: Project, target: str, folder: Path, provider: str | None) ->
     fixtures = project.fixture_folder()
     beside = folder / target
     try:
-        paths = fixtures.resolve(str(beside) if beside.exists() else target)
+        paths = fixtures.resolve(str(beside) if os.path.exists(beside) else target)
     except FixtureError as unknown:
         try:
             template = catalogue.resolve(target, provider=provider)

@@ -16,7 +16,7 @@ class Snapshots:
     """The saved answers of the contract at `contract`, in ``<name>.snapshots.json`` in its folder."""
 
     def __init__(self, contract: Path, *, is_updating: bool) -> None:
-        self._path = contract.with_name(contract.name.removesuffix(".contract.toml") + ".snapshots.json")
+        self._path = contract.parent / f"{contract.name.removesuffix('.contract.toml')}.snapshots.json"
         self._is_updating = is_updating
         self._cases: dict[str, Json] | None = None
         self._has_changed = False

@@ -3,6 +3,7 @@
 Imports neither asyncio nor the network, so that `verify` stays quick.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,12 +44,12 @@ def is_exchange(target: str) -> bool:
 def is_bare_body(target: str) -> bool:
     """A file that is no fixture and no fixture's body: its bytes are the body."""
     path = Path(target)
-    return path.is_file() and path.suffix != ".toml" and not _has_fixture(path)
+    return os.path.isfile(path) and path.suffix != ".toml" and not _has_fixture(path)
 
 
 def _has_fixture(path: Path) -> bool:
     stem, separator, _ = path.name.rpartition(".body.")
-    return bool(separator) and path.with_name(f"{stem}.toml").is_file()
+    return bool(separator) and os.path.isfile(path.with_name(f"{stem}.toml"))
 
 
 def find_exchange(project: Project, target: str) -> Exchange:

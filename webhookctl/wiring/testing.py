@@ -4,6 +4,7 @@ Runs in the caller's event loop; nothing that it started is left behind.
 """
 
 import asyncio
+import os
 import secrets as randomness
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -71,7 +72,7 @@ def load_contracts(project: Project, plan: TestPlan) -> list[Contract]:
     contracts: list[Contract] = []
     for text in paths:
         path = Path(text)
-        found = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else []
+        found = sorted(path.rglob(f"*{SUFFIX}")) if os.path.isdir(path) else []
         if path.name.endswith(SUFFIX):
             found = [path]
         if found:
@@ -95,7 +96,7 @@ def _usual_paths(project: Project) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> Contract:
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError("contract-unreadable", f"{path} is no plain file", _PATH_HINT)
     try:
         with path.open("rb") as file:
