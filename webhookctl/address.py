@@ -16,6 +16,7 @@ _AUTHORITY = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<host>[^\s:@\[\]]*))(?::(?P<port>[0-9]*))?\Z"
 )
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
+_MAX_NAME, _MAX_LABEL = 254, 63  # of a host name with a dot at its end, and of each part: RFC 1035 §2.3.4
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _UNWRITABLE = re.compile(r"[^\x21-\x7e]")
 
@@ -65,6 +66,10 @@ def _ascii_host(host: str, text: str) -> str:
         raise _invalid(text, f"the host cannot be resolved as a name ({error})") from error
     if not _HOST.match(name):
         raise _invalid(text, "the host is odd")
+    if len(name) > _MAX_NAME or not all(
+        0 < len(label) <= _MAX_LABEL for label in name.removesuffix(".").split(".")
+    ):
+        raise _invalid(text, "a part of the host name is empty or too long")
     return name
 
 

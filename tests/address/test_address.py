@@ -75,6 +75,11 @@ def test_an_endpoint_is_what_people_type(
         ("http://a<b>", "the host is odd"),
         ("http://a\x01b", "the host is odd"),
         ("http://a%20b", "the host is odd"),
+        (".", "a part of the host name is empty or too long"),
+        ("http://a..example.com", "a part of the host name is empty or too long"),
+        ("http://.example.com", "a part of the host name is empty or too long"),
+        (f"http://{'a' * 64}.example.com", "a part of the host name is empty or too long"),
+        (f"http://{'a.' * 127}a", "a part of the host name is empty or too long"),
         ("http://[:::]", "the host cannot be resolved as a name"),
         ("http://é..example.com", "the host cannot be resolved as a name"),
         ("localhost:3000/a b", "the path holds a space or a character that has to be percent-encoded"),
@@ -88,6 +93,11 @@ def test_what_is_no_endpoint_is_told_why(text: str, why: str) -> None:
     assert caught.value.code == "url-invalid"
     assert why in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["a" * 63 + ".example.com", "example.com.", "a." * 127])
+def test_a_host_name_as_long_as_names_may_be_is_taken(host: str) -> None:
+    assert parse_endpoint(f"http://{host}:3000").host == host
 
 
 @pytest.mark.parametrize("text", ["localhost:3000", "https://app.example.com/hooks?x=1", "http://[::1]:81/"])

@@ -177,6 +177,24 @@ def test_a_name_that_means_nothing_is_no_bug(
         assert result.exit_code in range(7), (arguments, result.errors)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fixtures", "list", "--fixtures", "x" * 5_000),
+        ("relay", "channel", "list", "--data", "x" * 5_000),
+        ("relay", "channel", "list", "--admin", "x" * 64),
+        ("replay", "x", "--to", "."),
+        ("trigger", "push", "--to", "x" * 64),
+        ("log", "--limit", "9" * 400),
+        ("trigger", "push", "--times", "9" * 400),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_a_value_beyond_all_bounds_is_no_bug(project: Project, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code in range(7), result.errors
+
+
 @pytest.mark.parametrize("name", [*ODD_NAMES[:5], "\0"], ids=lambda name: ascii(name)[1:20])
 def test_a_fixture_of_a_contract_that_cannot_be_one_is_told(
     project: Project, refusing: str, name: str

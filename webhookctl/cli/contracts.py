@@ -45,7 +45,8 @@ def play_contracts(
     ] = False,
     is_first_only: Annotated[bool, typer.Option("-x", help="Stop at the first failure.")] = False,
     max_failures: Annotated[
-        int | None, typer.Option("--max-failures", metavar="N", min=1, help="Stop after N failures.")
+        int | None,
+        typer.Option("--max-failures", metavar="N", min=1, max=options.MANY, help="Stop after N failures."),
     ] = None,
     jobs: Annotated[
         int,
@@ -57,7 +58,9 @@ def play_contracts(
             help="Contract files at once, and cases of one that says parallel = true.",
         ),
     ] = 1,
-    repeat: Annotated[int, typer.Option("--repeat", metavar="N", min=1, help="Play everything N times.")] = 1,
+    repeat: Annotated[
+        int, typer.Option("--repeat", metavar="N", min=1, max=100_000, help="Play everything N times.")
+    ] = 1,
     seed: Annotated[
         int | None,
         typer.Option(

@@ -35,7 +35,10 @@ def drift(
         list[str] | None, typer.Option("--event", "-e", metavar="NAME", help="Only this event. Repeatable.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", metavar="N", min=1, help="Of the history the newest N.")
+        int,
+        typer.Option(
+            "--limit", "-n", metavar="N", min=1, max=options.MANY, help="Of the history the newest N."
+        ),
     ] = 1_000,
     plain: options.Plain = False,
     json: options.Json = False,

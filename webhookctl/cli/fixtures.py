@@ -1,5 +1,6 @@
 """`webhookctl fixtures`: list, show, lint, format and save the fixtures of a project."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -256,7 +257,7 @@ def only_path(fixture_folder: "FixtureFolder", target: str) -> Path:
 def _folder(project: "Project", folder: Path | None) -> "FixtureFolder":
     """The project's fixtures, which may be none yet, or those in `folder`, which must be there."""
     found = project.fixture_folder(folder)
-    if not found.root.is_dir() and (folder is not None or found.root.exists()):
+    if not os.path.isdir(found.root) and (folder is not None or os.path.exists(found.root)):
         raise UsageError("fixtures-missing", f"there is no folder {found.root}", "check --fixtures")
     return found
 

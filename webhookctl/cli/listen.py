@@ -106,7 +106,8 @@ def listen(
         typer.Option("--tls", metavar="auto|CERT,KEY", help="Listen with HTTPS; auto makes a certificate."),
     ] = None,
     exit_after: Annotated[
-        int | None, typer.Option("--exit-after", metavar="N", min=1, help="Stop after N deliveries.")
+        int | None,
+        typer.Option("--exit-after", metavar="N", min=1, max=options.MANY, help="Stop after N deliveries."),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", metavar="EVENT", help="Stop when this event was delivered.")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def log(
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="Show at most N.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=options.MANY, help="Show at most N.")
+    ] = 20,
     provider: options.Provider = None,
     event: Annotated[
         str | None,

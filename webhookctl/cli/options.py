@@ -6,6 +6,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+MANY = 1_000_000_000
+"""The most that can be counted to: more is a slip of the finger."""
+
 
 def complete_provider(incomplete: str) -> list[str]:
     """Provider ids for the shell, from the names of the data files."""
@@ -116,7 +119,9 @@ CaFile: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-Times: TypeAlias = Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send it N times.")]
+Times: TypeAlias = Annotated[
+    int, typer.Option("--times", metavar="N", min=1, max=MANY, help="Send it N times.")
+]
 Concurrency: TypeAlias = Annotated[
     int, typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Send N at once.")
 ]

@@ -71,7 +71,7 @@ async def dial(relay: str, key: Secret, *, tls: ssl.SSLContext | None) -> Client
         raise _refused(error, relay) from error
     except InvalidURI as error:
         raise UsageError("relay-invalid", f"{relay} is not the URL of a relay") from error
-    except (OSError, TimeoutError, WebSocketException) as error:
+    except (OSError, TimeoutError, UnicodeError, WebSocketException) as error:
         raise LostError(why(error, parts.hostname or "")) from error
 
 

@@ -4,6 +4,7 @@ Runs in the caller's event loop. What it can do is Registry's; here it is only c
 """
 
 import json
+import os
 import secrets as randomness
 import ssl
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ async def act(
         is_insecure, ca_file = place.is_insecure or config.insecure, place.ca_file or config.ca_file
         tls = client_tls(is_insecure=is_insecure, ca_file=ca_file) if endpoint.is_tls else None
         return await _over_http(place.admin_url, place.admin_key, verb, reference, given, tls)
-    if verb is not Verb.CREATE and not place.data_folder.is_dir():  # looking leaves nothing behind
+    if verb is not Verb.CREATE and not _is_folder(place.data_folder):  # looking leaves nothing behind
         if verb is Verb.LIST:
             return {"channels": []}
         raise UsageError(
@@ -111,6 +112,11 @@ async def act(
         return await _locally(registry, verb, reference, given)
     finally:
         await broker.__aexit__(None, None, None)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; a name that no folder can have is none."""
+    return os.path.isdir(path)
 
 
 async def _locally(registry: Registry, verb: Verb, reference: str, options: Record) -> Record:

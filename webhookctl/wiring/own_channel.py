@@ -7,9 +7,10 @@ import re
 import secrets as randomness
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from webhookctl import config as configuration
+from webhookctl.address import parse_endpoint
 from webhookctl.errors import RelayError, UsageError
 from webhookctl.model import Secret
 from webhookctl.net.dialling import LostError, dial, is_loopback
@@ -30,12 +31,19 @@ _TRIES = 3  # names of one's own are tried with a random end this often
 def relay_url(text: str) -> str:
     """The relay's URL in its usual form, without a slash at the end. Raises UsageError `relay-invalid`."""
     given = text.strip()
-    parts = urlsplit(given if "://" in given else f"https://{given}")
+    given_url = given if "://" in given else f"https://{given}"
     try:
-        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_fine = False
-    if not is_fine or parts.query or parts.fragment or parts.username or re.search(r"[^\x21-\x7e]", given):
+        parts = urlsplit(given_url)
+        parse_endpoint(given_url)
+    except (ValueError, UsageError):
+        parts = SplitResult("", "", "", "", "")
+    if (
+        not parts.netloc
+        or parts.query
+        or parts.fragment
+        or parts.username
+        or re.search(r"[^\x21-\x7e]", given)
+    ):
         raise UsageError(
             "relay-invalid",
             f"{text!r} is not the URL of a relay",
