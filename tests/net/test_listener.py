@@ -555,6 +555,7 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         ("127.0.0.1", 0, "port-in-use"),
         ("192.0.2.1", 0, "address-unusable"),
         ("no-such-host.invalid", 0, "address-unusable"),
+        ("x" * 64, 0, "address-unusable"),
         ("127.0.0.1", 70_000, "address-unusable"),
     ],
 )

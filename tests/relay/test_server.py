@@ -129,6 +129,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
             for host, port, code in (
                 ("127.0.0.1", running.port, "port-in-use"),
                 ("192.0.2.1", 0, "address-unusable"),
+                ("x" * 64, 0, "address-unusable"),
                 ("127.0.0.1", 99_999, "address-unusable"),
             ):
                 with pytest.raises(UsageError) as refused:

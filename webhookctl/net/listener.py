@@ -56,7 +56,7 @@ class Listener:
                 ssl_handshake_timeout=self._intake.limits.head_s if self._tls else None,
                 backlog=1024,
             )
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             raise _cannot_listen(self._host, self._port, error) from error
         host, port = self._server.sockets[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

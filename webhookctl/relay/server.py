@@ -80,7 +80,7 @@ class Front:
                 backlog=1024,
                 start_serving=False,
             )
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             raise _cannot_listen(host, port, error) from error
         found, number = self._server.sockets[0].getsockname()[:2]
         shown = f"[{found}]" if ":" in found else found

@@ -234,7 +234,12 @@ def _header(table: Table, kind: str, slots: tuple[str, ...]) -> HeaderTemplate:
     if not value.text.isascii() or not value.text.isprintable():
         table.refuse("value", "must be printable ASCII")
     separator = table.take("separator", str, "")
+    if not (separator.isascii() and separator.isprintable()) or "{" in separator or "}" in separator:
+        table.refuse("separator", "must be printable ASCII without braces")
     elements = _elements(table, value.text, separator)
+    rotation = table.take("rotation", str, "")
+    if not (rotation.isascii() and rotation.isprintable()):
+        table.refuse("rotation", "must be printable ASCII")
     header = HeaderTemplate(
         name=name,
         wire_name=name.replace("{n}", "1").encode("utf-8"),
@@ -243,7 +248,7 @@ def _header(table: Table, kind: str, slots: tuple[str, ...]) -> HeaderTemplate:
         elements=elements,
         is_optional=table.take("optional", bool, False),
         last=max((element.position for element in elements if element.position is not None), default=0),
-        rotation=table.take("rotation", str, "").encode("latin-1"),
+        rotation=rotation.encode("ascii"),
         place=place,
         is_number=table.take("number", bool, False) if place else False,
         is_repeated=table.take("repeats", bool, False) if separator else False,

@@ -30,7 +30,7 @@ class Table:
         value = self._rest.pop(key, default)
         if value is None:
             self.refuse(key, "is missing")
-        if kind is float and type(value) is int:
+        if kind is float and type(value) is int and abs(value) < 2**53:
             value = float(value)
         if type(value) is not kind:
             self.refuse(key, f"must be {_KINDS[kind]}, not {value!r}")
@@ -96,6 +96,7 @@ class Table:
 _KINDS: Mapping[type, str] = {
     str: "text",
     float: "a number",
+    int: "a whole number",
     bool: "true or false",
     list: "a list",
     dict: "a table",
