@@ -161,11 +161,11 @@ async def door(
             await runner.cleanup()
 
 
-def run(scene: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+def run(scene: Callable[[], Coroutine[Any, Any, _Result]], *, limit_s: float = _LIMIT_S) -> _Result:
     """Run a scene; it fails when it takes longer than any can."""
 
     async def limited() -> _Result:
-        async with asyncio.timeout(_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             return await scene()
 
     return asyncio.run(limited())

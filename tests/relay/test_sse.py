@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.acceptance.relay_running import Wire
 from tests.relay.doors import NOW_S, Door, arrival, door, parse, run
 from webhookctl.relay import sse
 from webhookctl.relay.admin import AdminOptions
@@ -33,6 +34,7 @@ class Stream:
         self._writer = writer
         self._text = ""
         self.head = b""
+        self.opening: dict[str, str] = {}
 
     async def event(self) -> dict[str, str]:
         """The next event: `data`, and `event` and `id` where it has them. Comments are events named ":"."""
@@ -49,6 +51,14 @@ class Stream:
             found.setdefault(name or ":", []).append(value.removeprefix(" "))
         return {name: "\n".join(values) for name, values in found.items()}
 
+    async def numbers(self, count: int) -> list[int]:
+        """The numbers of the next deliveries."""
+        found: list[int] = []
+        while len(found) < count:
+            event = await self.event()
+            found += [int(event["id"])] if "id" in event else []
+        return found
+
     async def envelope(self) -> dict[str, Any]:
         document = json.loads((await self.event())["data"])
         assert isinstance(document, dict)
@@ -59,15 +69,16 @@ class Stream:
 
 
 @asynccontextmanager
-async def reading(at: Door, path: str) -> AsyncIterator[Stream]:
-    """A stream, past its opening."""
+async def reading(at: Door, path: str, *, last: int | None = None) -> AsyncIterator[Stream]:
+    """A stream, past its opening; as of a client that had event `last`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+    had = "" if last is None else f"Last-Event-ID: {last}\r\n"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{had}\r\n".encode())
     stream = Stream(reader, writer)
     stream.head = await reader.readuntil(b"\r\n\r\n")
     assert stream.head.startswith(b"HTTP/1.1 200"), stream.head
     for _ in range(2 if path.startswith("/events/") else 1):
-        await stream.event()
+        stream.opening = await stream.event()
     try:
         yield stream
     finally:
@@ -173,8 +184,8 @@ def test_whatever_is_sent_stays_one_event_and_gosmee_gets_its_bytes(
 
 
 def test_each_dialect_opens_and_keeps_alive_in_its_own_way() -> None:
-    assert opening(Dialect.SMEE) == b"id: 0\nevent: ready\ndata: {}\n\n"
-    assert opening(Dialect.GOSMEE) == b'data: {"message":"connected"}\n\ndata: {"message":"ready"}\n\n'
+    assert opening(Dialect.SMEE) == b"retry: 1000\nid: 0\nevent: ready\ndata: {}\n\n"
+    assert opening(Dialect.GOSMEE) == b'retry: 1000\ndata: {"message":"connected"}\n\ndata: {"message":"ready"}\n\n'
     assert keepalive(Dialect.SMEE) == b"event: ping\ndata: {}\n\n"
     assert keepalive(Dialect.GOSMEE).startswith(b":")
 
@@ -412,31 +423,178 @@ def test_a_channel_has_so_many_readers_and_no_more(tmp_path: Path) -> None:
     assert run(scene) == 503
 
 
-def test_a_reader_that_does_not_read_is_sent_away_and_the_others_go_on(
+def test_a_slow_reader_gets_everything_in_order_though_little_is_held_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "_MAX_WAITING_BYTES", 1_000_000)
+    monkeypatch.setattr(sse, "_MAX_WAITING", 3)
 
     async def scene() -> None:
         async with door(tmp_path) as at:
             channel_id = await with_events(at)
-            _, writer = await asyncio.open_connection("127.0.0.1", at.port, limit=1024)
-            writer.write(
-                f"GET /{channel_id} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode()
-            )
-            await until(lambda: readers_are(at, 1))
-            async with reading(at, f"/{channel_id}") as quick:
+            async with reading(at, f"/{channel_id}") as slow:
+                body = json.dumps("x" * 100_000).encode()
+                for number in range(1, 151):
+                    await at.deliver(channel_id, arrival(body, number=number))
+                assert await pending(at, channel_id) > 20  # it takes no more before it is read
+                assert await slow.numbers(150) == list(range(1, 151))
+                await until(lambda: nothing_waits(at, channel_id))
+
+    run(scene)
+
+
+def test_a_reader_that_takes_nothing_is_sent_away_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "_STALL_S", 0.2)
+
+    async def scene() -> None:
+        async with door(tmp_path) as at:
+            channel_id = await with_events(at)
+            async with reading(at, f"/{channel_id}") as stalled, reading(at, f"/{channel_id}") as quick:
                 body, number = json.dumps("x" * 250_000).encode(), 0
                 while at.metrics.subscribers == 2:
                     number += 1
                     await at.deliver(channel_id, arrival(body, number=number))
-                    assert (await quick.event())["id"] == str(number)
+                    assert await quick.numbers(1) == [number]
                 await at.deliver(channel_id, arrival(number=number + 1))
-                assert (await quick.event())["id"] == str(number + 1)
-            writer.transport.abort()
+                assert await quick.numbers(1) == [number + 1]
+                stalled.leave()
             await until(lambda: nothing_waits(at, channel_id))
 
     run(scene)
+
+
+@pytest.mark.parametrize("path", ["/{id}", "/events/{id}"])
+def test_who_lost_its_connection_gets_what_was_on_its_way_and_nothing_twice(
+    tmp_path: Path, path: str
+) -> None:
+    async def scene() -> None:
+        async with door(tmp_path, keepalive_s=0.05) as at:
+            channel_id = await with_events(at)
+            url = path.format(id=channel_id)
+            async with reading(at, url) as first:
+                for number in range(1, 6):
+                    await at.deliver(channel_id, arrival(number=number))
+                assert await first.numbers(3) == [1, 2, 3]
+                await until(lambda: nothing_waits(at, channel_id))  # the others are written, and lost with it
+            await until(lambda: no_readers(at))
+            await at.deliver(channel_id, arrival(number=6))
+            async with reading(at, url, last=3) as again:
+                await at.deliver(channel_id, arrival(number=7))
+                assert await again.numbers(4) == [4, 5, 6, 7]
+                await until(lambda: nothing_waits(at, channel_id))
+            async with reading(at, url, last=7) as third:
+                await at.deliver(channel_id, arrival(number=8))
+                assert await third.numbers(1) == [8]
+            assert "acknowledged_total 8" in at.metrics.render()
+
+    run(scene)
+
+
+@pytest.mark.parametrize("last", [None, 900])
+def test_a_new_reader_and_one_of_another_life_of_the_relay_get_what_nobody_got(
+    tmp_path: Path, last: int | None
+) -> None:
+    async def scene() -> None:
+        async with door(tmp_path, keepalive_s=0.05) as at:
+            channel_id = await with_events(at)
+            async with reading(at, f"/{channel_id}") as first:
+                assert first.opening == {"retry": "1000", "id": "0", "event": "ready", "data": "{}"}
+                await at.deliver(channel_id, arrival(number=1))
+                assert await first.numbers(1) == [1]
+                await until(lambda: nothing_waits(at, channel_id))
+            await until(lambda: no_readers(at))
+            await at.deliver(channel_id, arrival(number=2))
+            async with reading(at, f"/{channel_id}", last=last) as new:
+                assert new.opening["id"] == "1"  # what it says should it come back before anything else came
+                assert await new.numbers(1) == [2]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "9" * 30, "\u0661"])
+def test_a_last_event_that_is_none_is_that_of_a_new_reader(tmp_path: Path, text: str) -> None:
+    async def scene() -> None:
+        async with door(tmp_path) as at:
+            channel_id = await with_events(at)
+            await at.deliver(channel_id, arrival(number=1))
+            async with reading(at, f"/{channel_id}", last=text) as stream:  # type: ignore[arg-type]  # on purpose
+                assert await stream.numbers(1) == [1]
+
+    run(scene)
+
+
+def test_a_large_body_that_was_on_its_way_comes_again_though_its_file_is_gone(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with door(tmp_path) as at:
+            channel_id = await with_events(at)
+            draft = at.broker.draft_body(f"{1:032x}")
+            await draft.write(b'"' + b"x" * 300_000 + b'"')
+            large = replace(arrival(number=1), body=await draft.finish())
+            async with reading(at, f"/{channel_id}") as first:
+                await at.deliver(channel_id, large)
+                await first.event()
+                await until(lambda: nothing_waits(at, channel_id))
+            async with reading(at, f"/{channel_id}", last=0) as again:
+                assert (await again.envelope())["body"] == "x" * 300_000
+
+    run(scene)
+
+
+def test_what_is_too_old_to_come_again_is_told_to_gosmee_and_the_rest_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "_MAX_SENT", 2)
+
+    async def scene() -> None:
+        async with door(tmp_path) as at:
+            channel_id = await with_events(at)
+            async with reading(at, f"/events/{channel_id}") as first:
+                for number in range(1, 6):
+                    await at.deliver(channel_id, arrival(number=number))
+                assert await first.numbers(5) == [1, 2, 3, 4, 5]
+                await until(lambda: nothing_waits(at, channel_id))
+            async with reading(at, f"/events/{channel_id}", last=1) as again:
+                told = await again.event()
+                assert told["event"] == "gosmee-gap"
+                assert json.loads(told["data"]) == {
+                    "error": "missed_history",
+                    "requested_id": "1",
+                    "oldest_id": "4",
+                }
+                assert await again.numbers(2) == [4, 5]
+            async with reading(at, f"/{channel_id}", last=1) as smee:
+                assert await smee.numbers(2) == [4, 5]
+
+    run(scene)
+
+
+def test_what_was_sent_is_forgotten_after_a_while_and_of_many_channels_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "_MAX_EMPTY_ROOMS", 2)
+
+    async def scene() -> None:
+        async with door(tmp_path, keepalive_s=0.05) as at:
+            rooms = at.streams._rooms
+            ids = [await with_events(at, f"channel-{number}") for number in range(4)]
+            for channel_id in ids:
+                async with reading(at, f"/{channel_id}") as stream:
+                    await at.deliver(channel_id, arrival())
+                    await stream.event()
+                await until(lambda: no_readers(at))
+            assert list(rooms) == ids[2:]
+            monkeypatch.setattr(sse, "_KEEP_SENT_S", 0.01)
+            async with reading(at, f"/{ids[3]}"):
+                pass
+            await until(lambda: no_room(at, ids[3]))
+            assert list(rooms) == [ids[2]]
+
+    run(scene)
+
+
+async def no_room(at: Door, channel_id: str) -> bool:
+    return channel_id not in at.streams._rooms
 
 
 async def readers_are(at: Door, count: int) -> bool:
@@ -547,6 +705,57 @@ def test_smee_client_as_it_is_forwards_what_a_channel_gets(tmp_path: Path) -> No
         assert json.loads(body) == {"live": "é"}
 
     run(scene)
+
+
+@pytest.mark.xdist_group("npm")
+def test_smee_client_loses_nothing_though_the_network_is_cut_and_it_is_slower_than_the_relay(
+    tmp_path: Path,
+) -> None:
+    """Only what was answered by the app counts: what its own request was lost with is smee-client's to lose."""
+    folder, count = smee_client(), 1_500
+
+    async def scene() -> None:
+        seen: list[int] = []
+
+        async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+                    size = int(next(line for line in head if line.startswith(b"content-length"))[15:])
+                    seen.append(json.loads(await reader.readexactly(size))["n"])
+                    writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(app, "127.0.0.1", 0)
+        target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hooks"
+        async with door(tmp_path, keepalive_s=0.2) as at:
+            wire = Wire(at.port)
+            channel_id = await with_events(at)
+            client = await asyncio.create_subprocess_exec(
+                "node", "node_modules/smee-client/bin/smee.js",
+                "--url", f"{wire.url}/{channel_id}", "--target", target,
+                cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            try:
+                for number in range(count):
+                    body = json.dumps({"n": number, "text": "x" * 2_000}).encode()
+                    await at.deliver(channel_id, arrival(body, number=number))
+                    if number in (400, 800, 1_200):
+                        wire.cut()
+                        wire.mend()
+                await until(lambda: are_seen(seen, count))
+            finally:
+                client.kill()
+                await client.wait()
+                wire.close()
+        server.close()
+        assert set(seen) == set(range(count))
+
+    run(scene, limit_s=90)
+
+
+async def are_seen(seen: list[int], count: int) -> bool:
+    return len(set(seen)) >= count
 
 
 def test_replies_are_read_as_they_are() -> None:

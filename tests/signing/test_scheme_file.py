@@ -92,9 +92,19 @@ def test_a_small_file_is_whole_with_defaults() -> None:
             "separator",
         ),
         ("v1={sig}", "v1=x", "header: no header holds a {sig}", ""),
-        ('separator = ","', 'separator = "{"', "header.separator: must be printable ASCII without braces", ""),
+        (
+            'separator = ","',
+            'separator = "{"',
+            "header.separator: must be printable ASCII without braces",
+            "",
+        ),
         ('separator = ","', 'separator = "\u202e"', "header.separator: must be printable ASCII", ""),
-        ('separator = ","', 'separator = ","\nrotation = "é"', "header.rotation: must be printable ASCII", ""),
+        (
+            'separator = ","',
+            'separator = ","\nrotation = "é"',
+            "header.rotation: must be printable ASCII",
+            "",
+        ),
         ("[detection]", "[detection]\nrank = 00:00:00", "detection.rank: must be a whole number, not ", ""),
         (
             "tolerance_s = 300",

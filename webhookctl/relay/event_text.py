@@ -19,16 +19,25 @@ class Dialect(StrEnum):
     GOSMEE = "gosmee"  # the body as base64
 
 
-def opening(dialect: Dialect) -> bytes:
-    """What a stream begins with: the client knows by it that it is connected."""
+def opening(dialect: Dialect, *, last: int = 0) -> bytes:
+    """What a stream begins with: the client knows by it that it is connected, and that it has all up to `last`.
+
+    A client that loses its connection is to come back after a second (WHATWG HTML §9.2.6).
+    """
     if dialect is Dialect.SMEE:
-        return _event("{}", name="ready", id_text="0")
-    return _event('{"message":"connected"}') + _event('{"message":"ready"}')
+        return b"retry: 1000\n" + _event("{}", name="ready", id_text=str(last))
+    return b"retry: 1000\n" + _event('{"message":"connected"}') + _event('{"message":"ready"}')
 
 
 def keepalive(dialect: Dialect) -> bytes:
     """What is sent while nothing happens, so that nobody takes the stream for dead."""
     return _event("{}", name="ping") if dialect is Dialect.SMEE else b": keepalive\n\n"
+
+
+def gap(*, asked: int, oldest: int) -> bytes:
+    """For gosmee: what comes after number `asked` and before `oldest` is gone. smee has no word for it."""
+    told = {"error": "missed_history", "requested_id": str(asked), "oldest_id": str(oldest)}
+    return _event(_json(told), name="gosmee-gap")
 
 
 def delivery(dialect: Dialect, arrival: Arrival, body: bytes, *, seq: int) -> bytes:

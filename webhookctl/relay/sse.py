@@ -1,14 +1,15 @@
 """A channel as a stream of server-sent events, for clients of smee.io and gosmee as they are.
 
-Whoever knows the URL may read, where the channel says so. A delivery is done once one reader got it and no tunnel
-consumes. Must not know tunnels, nor how deliveries are kept.
+Whoever knows the URL may read, where the channel says so. A delivery is done once one reader was sent it and no tunnel
+consumes; whoever comes back and says what it had last gets what was on its way. Must not know tunnels, nor how
+deliveries are kept.
 """
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from aiohttp import web
@@ -25,9 +26,13 @@ from webhookctl.relay.registry import GuestLimits, Registry
 
 _KEEPALIVE_S = 25.0
 _BACKLOG_PAGE = 64
-_MAX_WAITING = 1000  # deliveries that a slow reader may lag behind
-_MAX_WAITING_BYTES = 64 * 1024 * 1024
+_MAX_WAITING = 1000  # deliveries that are held in memory for a reader; further ones it reads from the disk
+_MAX_WAITING_BYTES = 16 * 1024 * 1024
 _REMEMBERED = 5 * _MAX_WAITING
+_MAX_SENT, _MAX_SENT_BYTES = 1000, 8 * 1024 * 1024  # of a channel, for those that lose their connection
+_KEEP_SENT_S = 86_400.0  # after its last reader has left: a laptop may sleep for long
+_MAX_EMPTY_ROOMS = 20
+_STALL_S = 60.0  # a reader that takes nothing for so long is gone
 _MAX_READERS = 50  # of one channel
 _CREATIONS = Rate(per_s=0.2, burst=10)
 _STREAM_HEADERS = {
@@ -40,8 +45,12 @@ _STREAM_HEADERS = {
 
 @dataclass(slots=True, eq=False)
 class _Reader:
-    """One open stream: what waits for it, and what woke it. `cut` breaks its connection."""
+    """One open stream: the newest number that it has or need not get, what waits for it, and what woke it.
 
+    `cut` breaks its connection.
+    """
+
+    last: int
     cut: Callable[[], None]
     waiting: deque[Queued] = field(default_factory=deque)
     waiting_bytes: int = 0
@@ -54,8 +63,9 @@ class _Reader:
         self.waiting.append(queued)
         self.waiting_bytes += queued.arrival.body_bytes
         if len(self.waiting) > _MAX_WAITING or self.waiting_bytes > _MAX_WAITING_BYTES:
-            self.end()
-            self.cut()  # too slow: it has to come again
+            self.waiting.clear()
+            self.waiting_bytes = 0
+            self.is_behind = True
         self.wake.set()
 
     def take(self) -> Queued | None:
@@ -72,12 +82,32 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Room:
-    """The readers of one channel, and what one of them got lately: it is done, whoever gets it next."""
+    """The readers of one channel, what was sent to one of them lately, and which of that is done."""
 
     readers: set[_Reader] = field(default_factory=set)
     done: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    sent: OrderedDict[int, Queued] = field(default_factory=OrderedDict)  # with their bodies, the oldest first
+    sent_bytes: int = 0
+    forgotten: int = 0  # of what was sent, everything up to this
 
-    def remember(self, seq: int) -> None:
+    @property
+    def newest(self) -> int:
+        """The newest number that was sent."""
+        return next(reversed(self.sent), self.forgotten)
+
+    def sent_after(self, last: int) -> list[Queued]:
+        return [queued for seq, queued in self.sent.items() if seq > last]
+
+    def remember_sent(self, queued: Queued, body: bytes) -> None:
+        if queued.seq in self.sent:
+            return
+        self.sent[queued.seq] = replace(queued, arrival=replace(queued.arrival, body=body))
+        self.sent_bytes += len(body)
+        while len(self.sent) > _MAX_SENT or self.sent_bytes > _MAX_SENT_BYTES:
+            self.forgotten, oldest = self.sent.popitem(last=False)
+            self.sent_bytes -= oldest.arrival.body_bytes
+
+    def remember_done(self, seq: int) -> None:
         self.done[seq] = None
         if len(self.done) > _REMEMBERED:
             self.done.popitem(last=False)
@@ -182,9 +212,12 @@ class EventStreams:
             ExitStack() as stack,
             suppress(ConnectionError, RelayError),
         ):  # the reader left, or the channel went
-            room, reader = self._enter(request, channel, stack)
+            counts = await self._broker.counts(channel.id)
+            room, reader = self._enter(request, channel, counts.head, stack)
             await response.prepare(request)
-            await response.write(event_text.opening(dialect))
+            await response.write(event_text.opening(dialect, last=reader.last))
+            if reader.last < room.forgotten and dialect is Dialect.GOSMEE:
+                await response.write(event_text.gap(asked=reader.last, oldest=room.forgotten + 1))
             while not reader.is_over:
                 reader.wake.clear()
                 await self._send_waiting(response, channel.id, dialect, room, reader)
@@ -193,15 +226,19 @@ class EventStreams:
                     reader.is_behind = True  # a tunnel may have gone and left something behind
         return response
 
-    def _enter(self, request: web.BaseRequest, channel: Channel, stack: ExitStack) -> tuple[_Room, _Reader]:
-        """A new reader of `channel`, which leaves with `stack`."""
+    def _enter(
+        self, request: web.BaseRequest, channel: Channel, head: int, stack: ExitStack
+    ) -> tuple[_Room, _Reader]:
+        """A new reader of `channel`, which leaves with `stack`. One that says what it had goes on behind that."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
-        reader = _Reader(transport.abort, is_paused=channel.is_paused)
+        room = self._rooms.setdefault(channel.id, _Room())
+        had = _last_event(request)
+        last = room.newest if had is None or had > head else had  # above: of another life of this relay
+        reader = _Reader(last, transport.abort, is_paused=channel.is_paused)
         stack.callback(self._broker.watch(channel.id, reader.add))
         stack.callback(self._broker.watch_channels(partial(self._see_change, channel.id, reader)))
-        room = self._rooms.setdefault(channel.id, _Room())
         room.readers.add(reader)
         self._metrics.subscribers += 1
         stack.callback(self._leave, channel.id, room, reader)
@@ -210,8 +247,17 @@ class EventStreams:
     def _leave(self, channel_id: str, room: _Room, reader: _Reader) -> None:
         self._metrics.subscribers -= 1
         room.readers.discard(reader)
-        if not room.readers:
-            self._rooms.pop(channel_id, None)
+        if room.readers:
+            return
+        empty = [known for known, other in self._rooms.items() if not other.readers]
+        for known in empty[:-_MAX_EMPTY_ROOMS]:
+            del self._rooms[known]
+        asyncio.get_running_loop().call_later(_KEEP_SENT_S, self._forget, channel_id, room)
+
+    def _forget(self, channel_id: str, room: _Room) -> None:
+        """What was sent is of no use to anybody when nobody came back for it."""
+        if not room.readers and self._rooms.get(channel_id) is room:
+            del self._rooms[channel_id]
 
     def _see_change(self, channel_id: str, reader: _Reader, before: Channel, after: Channel | None) -> None:
         if before.id != channel_id:
@@ -226,29 +272,55 @@ class EventStreams:
     async def _send_waiting(
         self, response: web.StreamResponse, channel_id: str, dialect: Dialect, room: _Room, reader: _Reader
     ) -> None:
-        """What came while nobody was there, then what has come since. While paused, it stays in the channel."""
-        sent = 0
-        while reader.is_behind and not (reader.is_over or reader.is_paused):
-            page: Sequence[Queued] = ()
-            if not self._broker.is_attended(channel_id):
-                page = await self._broker.read(channel_id, after=sent, limit=_BACKLOG_PAGE)
-            reader.is_behind = bool(page)
-            for queued in page:
-                await self._send(response, channel_id, dialect, room, queued)
-                sent = queued.seq
-        while (next_one := reader.take()) is not None:
-            if next_one.seq > sent and not (reader.is_over or reader.is_paused):
-                await self._send(response, channel_id, dialect, room, next_one)
+        """What it missed, then what has come since. While paused, it stays in the channel."""
+
+        async def send(several: Sequence[Queued]) -> bool:
+            for queued in several:
+                if reader.is_over or reader.is_paused:
+                    return False
+                await self._send(response, channel_id, dialect, room, reader, queued)
+            return True
+
+        while not (reader.is_over or reader.is_paused):
+            if reader.is_behind:
+                reader.is_behind = False
+                await send(room.sent_after(reader.last))
+                after = 0
+                while (page := await self._left(channel_id, after)) and await send(page):
+                    after = page[-1].seq
+            elif (next_one := reader.take()) is None:
+                return
+            elif next_one.seq > reader.last:
+                await send((next_one,))
+
+    async def _left(self, channel_id: str, after: int) -> Sequence[Queued]:
+        """The next of what nobody got; with a tunnel there all of it is the tunnel's."""
+        if self._broker.is_attended(channel_id):
+            return ()
+        return await self._broker.read(channel_id, after=after, limit=_BACKLOG_PAGE)
 
     async def _send(
-        self, response: web.StreamResponse, channel_id: str, dialect: Dialect, room: _Room, queued: Queued
+        self,
+        response: web.StreamResponse,
+        channel_id: str,
+        dialect: Dialect,
+        room: _Room,
+        reader: _Reader,
+        queued: Queued,
     ) -> None:
+        reader.last = max(reader.last, queued.seq)
         try:
             body = await self._body(queued.arrival)
         except RelayError:  # its file is gone: it would stand in the way of all others
             self._acknowledge(channel_id, room, queued)
             return
-        await response.write(event_text.delivery(dialect, queued.arrival, body, seq=queued.seq))
+        room.remember_sent(queued, body)
+        try:
+            async with asyncio.timeout(_STALL_S):
+                await response.write(event_text.delivery(dialect, queued.arrival, body, seq=queued.seq))
+        except TimeoutError:
+            reader.cut()
+            raise ConnectionResetError from None
         self._acknowledge(channel_id, room, queued)
 
     def _acknowledge(self, channel_id: str, room: _Room, queued: Queued) -> None:
@@ -260,7 +332,7 @@ class EventStreams:
             return
         self._broker.note_sent(lease, queued)
         if self._broker.acknowledge(lease, Done(queued.seq, queued.arrival.delivery_id, 0)):
-            room.remember(queued.seq)
+            room.remember_done(queued.seq)
             self._metrics.count_acknowledged()
         self._broker.release(lease)
 
@@ -269,6 +341,12 @@ class EventStreams:
         if isinstance(body, SpooledBody):
             return await self._broker.read_body(body, offset=0, size=body.size)
         return body
+
+
+def _last_event(request: web.BaseRequest) -> int | None:
+    """The number of the event that a reader had last, where it says so (WHATWG HTML §9.2.4)."""
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 async def _woken(event: asyncio.Event, timeout_s: float) -> bool:
