@@ -185,7 +185,10 @@ def test_whatever_is_sent_stays_one_event_and_gosmee_gets_its_bytes(
 
 def test_each_dialect_opens_and_keeps_alive_in_its_own_way() -> None:
     assert opening(Dialect.SMEE) == b"retry: 1000\nid: 0\nevent: ready\ndata: {}\n\n"
-    assert opening(Dialect.GOSMEE) == b'retry: 1000\ndata: {"message":"connected"}\n\ndata: {"message":"ready"}\n\n'
+    assert (
+        opening(Dialect.GOSMEE)
+        == b'retry: 1000\ndata: {"message":"connected"}\n\ndata: {"message":"ready"}\n\n'
+    )
     assert keepalive(Dialect.SMEE) == b"event: ping\ndata: {}\n\n"
     assert keepalive(Dialect.GOSMEE).startswith(b":")
 

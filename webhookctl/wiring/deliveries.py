@@ -8,6 +8,7 @@ import re
 import secrets as randomness
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import shake_256
 from pathlib import Path
 
@@ -183,11 +184,9 @@ class _Quick:
         saved = self.saved
         new_id = fresh(saved.delivery_id or _NO_ID)
         as_bytes = new_id.encode("latin-1")
-        request = replace(
-            saved.request,
-            headers=tuple((name, value.replace(_MARK, as_bytes)) for name, value in saved.request.headers),
-            body=as_bytes.join(self.pieces),
-        )
+        was = saved.request
+        headers = tuple([(name, value.replace(_MARK, as_bytes)) for name, value in was.headers])
+        request = Request(was.method, was.target, headers, as_bytes.join(self.pieces))
         return replace(saved, request=request, delivery_id=new_id)
 
 
@@ -228,15 +227,23 @@ class _Fresh:
         return int.from_bytes(shake_256(self._seed).digest(6))
 
     def __call__(self, old: str) -> str:
-        drawn = sum(character.isalnum() for character in old.rpartition("_")[2])
-        old += "0" * (_UNLIKE - drawn)  # few characters would soon come again
-        stream = shake_256(self._seed + b"|" + old.encode("utf-8", "surrogatepass")).digest(4 * len(old) + 4)
-        numbers = iter(memoryview(stream).cast("I"))
+        old = _long_enough(old)
+        stream = shake_256(self._seed + b"|" + old.encode("utf-8", "surrogatepass")).digest(4 * len(old))
+        numbers = memoryview(stream).cast("I")
+        shape = prepare.id_shape(old)
+        return "".join(
+            [
+                alphabet[number % len(alphabet)] if alphabet else character
+                for (character, alphabet), number in zip(shape, numbers, strict=True)
+            ]
+        )
 
-        def draw(alphabet: str) -> str:
-            return alphabet[next(numbers) % len(alphabet)]
 
-        return prepare.renewed(old, draw)
+@lru_cache(maxsize=1024)
+def _long_enough(old: str) -> str:
+    """`old` with so many letters and digits that new ones in their place do not come again soon."""
+    drawn = sum(character.isalnum() for character in old.rpartition("_")[2])
+    return old + "0" * (_UNLIKE - drawn)
 
 
 @dataclass(slots=True)
