@@ -123,7 +123,10 @@ class BodyExpectation:
 
     @property
     def is_empty(self) -> bool:
-        return self == BodyExpectation()
+        return self is ANY_BODY or self == ANY_BODY
+
+
+ANY_BODY = BodyExpectation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Expectation:
 
     statuses: Statuses | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    body: BodyExpectation = BodyExpectation()
+    body: BodyExpectation = ANY_BODY
     within_s: float | None = None
     place: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
