@@ -95,7 +95,7 @@ class _Noise:
 
 async def require_accepted(subject: Subject, label: str) -> None:
     """Raises EndpointError `baseline-refused` when the delivery is not accepted as it is: cheap, so done first."""
-    reaction = await subject.react((), (), calls=0)
+    reaction = await subject.react((), (), calls=None)
     if not reaction.attempt.is_success:
         raise _refused(label, reaction.attempt)
 

@@ -163,9 +163,8 @@ def resign(
     `rotation-unsupported`.
     """
     was = saved.request
-    request = Request(
-        was.method, was.target, was.headers, edits.body(was.body)
-    )  # replace takes three times as long
+    # `replace` takes three times as long.
+    request = Request(was.method, was.target, was.headers, edits.body(was.body))
     message_id = saved.delivery_id or "msg_replayed"
     if fresh_id is not None:
         message_id, request = _with_new_id(request, scheme, message_id, fresh_id)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import monotonic
 
 from aiohttp import web
 
@@ -89,6 +90,7 @@ class _Room:
     sent: OrderedDict[int, Queued] = field(default_factory=OrderedDict)  # with their bodies, the oldest first
     sent_bytes: int = 0
     forgotten: int = 0  # of what was sent, everything up to this
+    left_s: float = 0.0  # when its last reader left
 
     @property
     def newest(self) -> int:
@@ -233,6 +235,7 @@ class EventStreams:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
+        self._forget_old()
         room = self._rooms.setdefault(channel.id, _Room())
         had = _last_event(request)
         last = room.newest if had is None or had > head else had  # above: of another life of this relay
@@ -247,17 +250,19 @@ class EventStreams:
     def _leave(self, channel_id: str, room: _Room, reader: _Reader) -> None:
         self._metrics.subscribers -= 1
         room.readers.discard(reader)
-        if room.readers:
-            return
-        empty = [known for known, other in self._rooms.items() if not other.readers]
-        for known in empty[:-_MAX_EMPTY_ROOMS]:
-            del self._rooms[known]
-        asyncio.get_running_loop().call_later(_KEEP_SENT_S, self._forget, channel_id, room)
+        if not room.readers:
+            room.left_s = monotonic()
+            self._rooms.pop(channel_id, None)
+            self._rooms[channel_id] = room  # the one that was left last stands last
+        self._forget_old()
 
-    def _forget(self, channel_id: str, room: _Room) -> None:
-        """What was sent is of no use to anybody when nobody came back for it."""
-        if not room.readers and self._rooms.get(channel_id) is room:
-            del self._rooms[channel_id]
+    def _forget_old(self) -> None:
+        """What was sent is of no use to anybody when nobody comes back for it."""
+        empty = [known for known, room in self._rooms.items() if not room.readers]
+        oldest_s = monotonic() - _KEEP_SENT_S
+        for number, known in enumerate(reversed(empty)):
+            if number >= _MAX_EMPTY_ROOMS or self._rooms[known].left_s < oldest_s:
+                del self._rooms[known]
 
     def _see_change(self, channel_id: str, reader: _Reader, before: Channel, after: Channel | None) -> None:
         if before.id != channel_id:
