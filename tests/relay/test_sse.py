@@ -544,6 +544,50 @@ def test_a_large_body_that_was_on_its_way_comes_again_though_its_file_is_gone(tm
     run(scene)
 
 
+def test_a_slow_reader_gets_a_large_body_though_a_quick_one_has_it_and_its_file_is_gone(
+    tmp_path: Path,
+) -> None:
+    async def scene() -> None:
+        async with door(tmp_path) as at:
+            channel_id = await with_events(at)
+            async with reading(at, f"/{channel_id}") as slow, reading(at, f"/{channel_id}") as quick:
+                for number in range(1, 13):
+                    draft = at.broker.draft_body(f"{number:032x}")
+                    await draft.write(b'"' + b"x" * 300_000 + b'"')
+                    await at.deliver(channel_id, replace(arrival(number=number), body=await draft.finish()))
+                    assert await quick.numbers(1) == [number]
+                await until(lambda: nothing_waits(at, channel_id))
+                await until(lambda: no_files(tmp_path))
+                assert await slow.numbers(12) == list(range(1, 13))
+
+    run(scene)
+
+
+async def no_files(folder: Path) -> bool:
+    return not [path for path in folder.rglob("spool/*") if path.is_file()]
+
+
+def test_what_a_tunnel_left_behind_does_not_put_the_newest_number_back(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with door(tmp_path, keepalive_s=0.02) as at:
+            channel_id = await with_events(at)
+            await at.deliver(channel_id, arrival(number=1))
+            lease = at.broker.attach(channel_id, instance="t", is_takeover=False, on_lost=lambda *_: None)
+            assert lease is not None
+            async with reading(at, f"/{channel_id}") as stream:
+                await at.deliver(channel_id, arrival(number=2))
+                assert await stream.numbers(1) == [2]
+                at.broker.release(lease)
+                assert await stream.numbers(2) == [1, 2]
+                await until(lambda: nothing_waits(at, channel_id))
+            async with reading(at, f"/{channel_id}") as new:
+                assert new.opening["id"] == "2"
+                await at.deliver(channel_id, arrival(number=3))
+                assert await new.numbers(1) == [3]
+
+    run(scene)
+
+
 def test_what_is_too_old_to_come_again_is_told_to_gosmee_and_the_rest_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

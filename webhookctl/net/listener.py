@@ -118,7 +118,9 @@ def _cannot_listen(host: str, port: int, error: Exception) -> UsageError:
         return UsageError(
             "address-unusable", f"{host} is not an address of this machine", "try --host 127.0.0.1"
         )
-    return UsageError("address-unusable", f"cannot listen on {host} port {port}: {error}")
+    return UsageError(
+        "address-unusable", f"cannot listen on {host} port {port}: {error}", "try --host 127.0.0.1"
+    )
 
 
 def server_tls(certificate: str, key: str) -> ssl.SSLContext:

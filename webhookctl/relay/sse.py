@@ -89,13 +89,9 @@ class _Room:
     done: OrderedDict[int, None] = field(default_factory=OrderedDict)
     sent: OrderedDict[int, Queued] = field(default_factory=OrderedDict)  # with their bodies, the oldest first
     sent_bytes: int = 0
+    newest: int = 0  # the highest number that was sent
     forgotten: int = 0  # of what was sent, everything up to this
     left_s: float = 0.0  # when its last reader left
-
-    @property
-    def newest(self) -> int:
-        """The newest number that was sent."""
-        return next(reversed(self.sent), self.forgotten)
 
     def sent_after(self, last: int) -> list[Queued]:
         return [queued for seq, queued in self.sent.items() if seq > last]
@@ -105,8 +101,10 @@ class _Room:
             return
         self.sent[queued.seq] = replace(queued, arrival=replace(queued.arrival, body=body))
         self.sent_bytes += len(body)
+        self.newest = max(self.newest, queued.seq)
         while len(self.sent) > _MAX_SENT or self.sent_bytes > _MAX_SENT_BYTES:
-            self.forgotten, oldest = self.sent.popitem(last=False)
+            seq, oldest = self.sent.popitem(last=False)
+            self.forgotten = max(self.forgotten, seq)
             self.sent_bytes -= oldest.arrival.body_bytes
 
     def remember_done(self, seq: int) -> None:
@@ -314,6 +312,9 @@ class EventStreams:
         queued: Queued,
     ) -> None:
         reader.last = max(reader.last, queued.seq)
+        queued = room.sent.get(
+            queued.seq, queued
+        )  # with its body, whose file another reader's being done took away
         try:
             body = await self._body(queued.arrival)
         except RelayError:  # its file is gone: it would stand in the way of all others
