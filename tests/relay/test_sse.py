@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import socket
 import subprocess
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,9 +70,16 @@ class Stream:
 
 
 @asynccontextmanager
-async def reading(at: Door, path: str, *, last: int | None = None) -> AsyncIterator[Stream]:
-    """A stream, past its opening; as of a client that had event `last`."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+async def reading(
+    at: Door, path: str, *, last: int | None = None, is_narrow: bool = False
+) -> AsyncIterator[Stream]:
+    """A stream, past its opening; as of a client that had event `last`. `is_narrow`: little is on its way at once."""
+    connected = socket.socket()
+    if is_narrow:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connected.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", at.port))
+    reader, writer = await asyncio.open_connection(sock=connected)
     had = "" if last is None else f"Last-Event-ID: {last}\r\n"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{had}\r\n".encode())
     stream = Stream(reader, writer)
@@ -550,15 +558,18 @@ def test_a_slow_reader_gets_a_large_body_though_a_quick_one_has_it_and_its_file_
     async def scene() -> None:
         async with door(tmp_path) as at:
             channel_id = await with_events(at)
-            async with reading(at, f"/{channel_id}") as slow, reading(at, f"/{channel_id}") as quick:
-                for number in range(1, 13):
+            async with (
+                reading(at, f"/{channel_id}", is_narrow=True) as slow,
+                reading(at, f"/{channel_id}") as quick,
+            ):
+                for number in range(1, 21):
                     draft = at.broker.draft_body(f"{number:032x}")
                     await draft.write(b'"' + b"x" * 300_000 + b'"')
                     await at.deliver(channel_id, replace(arrival(number=number), body=await draft.finish()))
                     assert await quick.numbers(1) == [number]
                 await until(lambda: nothing_waits(at, channel_id))
                 await until(lambda: no_files(tmp_path))
-                assert await slow.numbers(12) == list(range(1, 13))
+                assert await slow.numbers(20) == list(range(1, 21))
 
     run(scene)
 

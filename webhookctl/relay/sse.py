@@ -312,9 +312,8 @@ class EventStreams:
         queued: Queued,
     ) -> None:
         reader.last = max(reader.last, queued.seq)
-        queued = room.sent.get(
-            queued.seq, queued
-        )  # with its body, whose file another reader's being done took away
+        # One that another reader got has no file any more.
+        queued = room.sent.get(queued.seq, queued)
         try:
             body = await self._body(queued.arrival)
         except RelayError:  # its file is gone: it would stand in the way of all others
