@@ -3,8 +3,10 @@
 import asyncio
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -714,6 +716,24 @@ def smee_client() -> Path:
     return NPM
 
 
+@asynccontextmanager
+async def smee(folder: Path, url: str, target: str) -> AsyncIterator[None]:
+    """The real smee-client, which has to run until the end."""
+    with tempfile.TemporaryFile() as complaints:
+        client = await asyncio.create_subprocess_exec(
+            "node", "node_modules/smee-client/bin/smee.js", "--url", url, "--target", target,
+            cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=complaints,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                client.kill()
+            await client.wait()
+            complaints.seek(0)
+            assert client.returncode == -signal.SIGKILL, f"it ended by itself: {complaints.read().decode()}"
+
+
 @pytest.mark.xdist_group("npm")
 def test_smee_client_as_it_is_forwards_what_a_channel_gets(tmp_path: Path) -> None:
     folder = smee_client()
@@ -735,18 +755,10 @@ def test_smee_client_as_it_is_forwards_what_a_channel_gets(tmp_path: Path) -> No
         async with door(tmp_path, keepalive_s=0.5) as at:
             channel_id = await with_events(at)
             await at.deliver(channel_id, arrival(b'{"waited": true}', number=1, X_GitHub_Event="ping"))
-            client = await asyncio.create_subprocess_exec(
-                "node", "node_modules/smee-client/bin/smee.js",
-                "--url", f"http://127.0.0.1:{at.port}/{channel_id}", "--target", target,
-                cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
-            try:
+            async with smee(folder, f"http://127.0.0.1:{at.port}/{channel_id}", target):
                 first = await seen.get()
                 await at.deliver(channel_id, arrival(b'{"live":"\\u00e9"}', number=2, target="/?a=1"))
                 second = await seen.get()
-            finally:
-                client.kill()
-                await client.wait()
         server.close()
         head, _, body = first.partition(b"\r\n\r\n")
         assert head.startswith(b"POST /hooks HTTP/1.1")
@@ -783,23 +795,17 @@ def test_smee_client_loses_nothing_though_the_network_is_cut_and_it_is_slower_th
         async with door(tmp_path, keepalive_s=0.2) as at:
             wire = Wire(at.port)
             channel_id = await with_events(at)
-            client = await asyncio.create_subprocess_exec(
-                "node", "node_modules/smee-client/bin/smee.js",
-                "--url", f"{wire.url}/{channel_id}", "--target", target,
-                cwd=folder, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
-            try:
+            async with smee(folder, f"{wire.url}/{channel_id}", target):
                 for number in range(count):
                     body = json.dumps({"n": number, "text": "x" * 2_000}).encode()
                     await at.deliver(channel_id, arrival(body, number=number))
+                    if number == 0:  # a cut before its first connection ends smee-client
+                        await until(lambda: are_seen(seen, 1))
                     if number in (400, 800, 1_200):
                         wire.cut()
                         wire.mend()
                 await until(lambda: are_seen(seen, count))
-            finally:
-                client.kill()
-                await client.wait()
-                wire.close()
+            wire.close()
         server.close()
         assert set(seen) == set(range(count))
 
