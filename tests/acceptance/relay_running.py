@@ -216,7 +216,8 @@ class Wire:
 
     def cut(self) -> None:
         """End all connections and refuse new ones until `mend`."""
-        self._is_cut = True
+        with self._lock:
+            self._is_cut = True
         self.reset()
 
     def mend(self) -> None:
@@ -245,19 +246,23 @@ class Wire:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if self._is_cut:
-                _reset(near)
-                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._target_port), DEADLINE_S)
             except OSError:
                 _reset(near)  # the relay is down
                 continue
             far.settimeout(None)
+            for each in (near, far):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
-                self._sockets += [near, far]
+                is_cut = self._is_cut
+                if not is_cut:
+                    self._sockets += [near, far]
+            if is_cut:
+                _reset(near)
+                _reset(far)
+                continue
             for source, target in ((near, far), (far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
