@@ -153,7 +153,7 @@ def test_every_mistake_fails_exactly_the_case_that_is_about_it(example: Example,
         outcomes[mistake][name(case)] = case["outcome"]
     for mistake, failing in example.mistakes.items():
         found = {each for each, outcome in outcomes[mistake].items() if outcome == "failed"}
-        assert found == failing, mistake
+        assert found == failing, f"{mistake}: {done.stdout}"
         assert set(outcomes[mistake].values()) == {"passed", "failed"}
 
 

@@ -4,11 +4,13 @@ Implements `contract.play.Stage`; must not know reports or options.
 """
 
 import asyncio
+import secrets
 import socket
 import ssl
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -52,6 +54,10 @@ _SCHEDULE_S = 3.0  # a retry schedule takes so long when the contract does not s
 _POLL_S = 0.05
 _QUIET_TURNS = 10
 _SHELL = "/bin/sh"
+_PORTS = range(20_000, 32_768)  # below what Linux, macOS and Windows give out by themselves
+_TRIES = 100
+
+_next_port = count(secrets.randbelow(len(_PORTS)))
 
 
 class ReceiverError(EndpointError):
@@ -339,10 +345,21 @@ def _mock_server(mock: Mock) -> MockServer:
 
 
 def _free_port() -> int:
+    """A free port that the system gives to nobody by itself: the receiver takes it only when it has started.
+
+    From the ephemeral range another program may get it meanwhile, and answer in the receiver's place.
+    """
+    for _ in range(_TRIES):
+        with suppress(OSError):
+            return _bound(_PORTS[next(_next_port) % len(_PORTS)])
+    return _bound(0)
+
+
+def _bound(port: int) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.bind(("127.0.0.1", port))
+        number: int = probe.getsockname()[1]
+        return number
 
 
 class ReceiverCommand:
