@@ -11,10 +11,10 @@ from tests.acceptance.relay_loss import Plan, run
 def test_nothing_that_was_answered_is_lost_while_relay_and_client_are_killed_and_the_network_is_cut(
     tmp_path: Path,
 ) -> None:
-    report = run(tmp_path, Plan(deliveries=400, relay_kills=3, client_kills=3, cuts=1))
+    report = run(tmp_path, Plan(deliveries=5_000, relay_kills=10, client_kills=10, cuts=5))
     print(report.text)
-    assert sum(report.answered.values()) == 400
-    assert report.killed == {"relay": 3, "client": 3, "cut": 1}
+    assert sum(report.answered.values()) == 5_000
+    assert report.killed == {"relay": 10, "client": 10, "cut": 5}
     assert not report.lost
     assert not report.damaged
     assert not report.unstored

@@ -7,9 +7,8 @@ from webhookctl.contract.result import CaseResult, Complaint, Delivered
 from webhookctl.formats import safe_line, safe_text
 
 MAX_ANSWER_CHARACTERS = 4_000
-MAX_SENT_CHARACTERS = (
-    600  # of a body that the line to copy makes again; the answer is what a reviewer has not seen
-)
+# Of a body that the line to copy makes again; the answer is what a reviewer has not seen.
+MAX_SENT_CHARACTERS = 600
 MAX_OUTPUT_CHARACTERS = 8_000
 MAX_DETAILS_CHARACTERS = 100_000
 _DELIVERIES = 10  # shown of one case, the last ones
