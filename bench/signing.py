@@ -14,10 +14,10 @@ from webhookctl.signing import load, sign, verify
 BODY = b"x" * 2048
 SECRET = Secret("whsec_" + "a" * 32)
 NOW_S = 1_700_000_000.0
-CALLS = 500
-ROUNDS = 80
+CALLS = 100
+ROUNDS = 400
 PROVIDERS = ("stripe", "github", "slack", "standardwebhooks")
-BAR = 4.0  # one sign and one verify, of the two digests that they cannot do without
+BAR = 4.0  # one sign and one verify together, in units of one digest; each of them needs one
 
 
 def measure(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -53,14 +53,12 @@ def main() -> int:
     for provider in PROVIDERS:
         sign_us, verify_us = found[f"{provider} sign"], found[f"{provider} verify"]
         both = (sign_us + verify_us) / digest_us
-        worst = max(worst, both / 2)
+        worst = max(worst, both)
         print(
-            f"{provider:<17} digest {digest_us:.1f} µs  sign {sign_us / digest_us:.1f}  "
-            f"verify {verify_us / digest_us:.1f}  both {both:.1f}, of the two digests they need {both / 2:.1f}"
+            f"{provider:<17} digest {digest_us:.1f} µs  sign {sign_us / digest_us:.2f}  "
+            f"verify {verify_us / digest_us:.2f}  both {both:.2f}"
         )
-    print(
-        f"bar: sign and verify at most {BAR:g} x the two digests they need: {'met' if worst <= BAR else 'MISSED'}"
-    )
+    print(f"bar: sign and verify together at most {BAR:g} x one digest: {'met' if worst <= BAR else 'MISSED'}")
     return 0 if worst <= BAR else 1
 
 

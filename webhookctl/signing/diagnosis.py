@@ -10,7 +10,7 @@ from itertools import islice
 
 from webhookctl.model import Finding, Request, Secret, Verdict, VerdictKind, header_value
 from webhookctl.signing.content import Unsignable
-from webhookctl.signing.engine import Right, judged
+from webhookctl.signing.engine import judged
 from webhookctl.signing.moment import duration, signed_at_s
 from webhookctl.signing.presented import Presented, contradiction, keys_of
 from webhookctl.signing.primitive import DECODINGS, ENCODINGS, PRIMITIVES
@@ -76,12 +76,12 @@ def _beside_the_signature(
     presented = present(scheme, request, url)
     if isinstance(signed_at_s(scheme.timestamp, presented, request.body), str):
         return _explained(scheme, (Deviation("timestamp-form", verdict.reason),), origin)
-    keys = keys_of(scheme, secrets)
-    number = next((number for number, _, _ in keys if secrets[number - 1].origin == origin), 1)
+    keys = [key for key in keys_of(scheme, tuple(secrets)) if secrets[key.number - 1].origin == origin]
+    parts = keys[0].parts if keys else {}
     for form in islice(body_forms(request.body), MAX_CLAIMED_FORMS):
         presented.values["body"] = form.body
         with suppress(Unsignable):
-            if contradiction(keys, number, presented) is None:
+            if contradiction(presented, parts) is None:
                 return _explained(scheme, form.deviations, origin)
     return _told(verdict, _FALLBACKS[verdict.kind])
 
@@ -101,10 +101,11 @@ def _by_another_scheme(
         if not other.is_signed or (other.needs_url and not url):
             continue
         right = judged(other, known, request, url)
-        if not isinstance(right, Right):
+        if isinstance(right, Verdict) or right.key is None:
             continue
-        origin = known[right.number - 1].origin
-        if scheme.covers_body and not other.covers_body and right.number <= len(secrets):
+        number = right.key.number
+        origin = known[number - 1].origin
+        if scheme.covers_body and not other.covers_body and number <= len(secrets):
             deviation = Deviation("body-changed", f"what {other.name} sends beside the body's signature fits")
         else:
             deviation = Deviation("scheme-other", other.name)
@@ -117,11 +118,11 @@ def _told(verdict: Verdict, cause: str) -> Verdict:
     return replace(verdict, finding=Finding(cause, CAUSES[cause].fix))
 
 
-def timed(scheme: Scheme, presented: Presented, body: bytes, verdict: Verdict, now_s: float) -> Verdict:
+def timed(scheme: Scheme, presented: Presented, verdict: Verdict, now_s: float) -> Verdict:
     """The verdict on a signature that is right but too old or too new, with its cause."""
     cause = "timestamp-stale" if verdict.kind is VerdictKind.EXPIRED else "timestamp-future"
-    at_s = signed_at_s(scheme.timestamp, presented, body)
-    if not isinstance(at_s, float | int):
+    at_s = presented.at_s
+    if at_s is None:
         return _told(verdict, cause)
     policy = scheme.timestamp
     limit_s = (policy.tolerance_s if policy is not None else None) or _HOUR_S
@@ -153,7 +154,7 @@ def _explained(scheme: Scheme, deviations: tuple[Deviation, ...], origin: str) -
 
 def _mismatch(scheme: Scheme, secrets: Sequence[Secret]) -> str:
     """What can be said of a signature that nothing explains."""
-    if not keys_of(scheme, secrets):
+    if not keys_of(scheme, tuple(secrets)):
         return f"the secret is not in the form of {scheme.name}: {scheme.secret_form or scheme.keys[0]}"
     if scheme.coverage is Coverage.BYTES and not scheme.is_web_token:
         return _WRONG + ", another URL" * scheme.needs_url + ", or the body was changed"

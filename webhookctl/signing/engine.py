@@ -5,19 +5,21 @@ Must not know any provider, where secrets come from, or what time it is: all of 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from webhookctl.errors import SignatureError
-from webhookctl.model import Headers, Request, Secret, Verdict, VerdictKind
+from webhookctl.model import Headers, Request, Secret, Verdict, VerdictKind, header_value
 from webhookctl.signing.computed import EXACT, MEANING, is_computed
 from webhookctl.signing.content import Unsignable, with_form_field, written
 from webhookctl.signing.moment import MAX_TIMESTAMP_S, expiry_text, signed_at_s, timestamp_text, untimely
 from webhookctl.signing.presented import (
+    Claim,
+    Key,
     Presented,
     contradiction,
     filled,
-    fitting_secret,
-    key_of,
+    fitting_key,
     keys_of,
     read,
     read_claims,
@@ -62,13 +64,13 @@ def sign(
         raise SignatureError(
             "signature-in-body", f"{scheme.name} signs in the body or the URL, not in headers alone"
         )
-    values = _values(scheme, message_id=message_id, timestamp_s=timestamp_s, url=url)
-    key, own = _signing_key(scheme, secret)
-    values.update(own)
+    values = _values(scheme, message_id, timestamp_s, url)
+    key = _signing_key(scheme, secret)
+    values.update(key.parts)
     values["body"] = body
     if scheme.needs_line:
         _add_line(values, method=method, url=url, path=_path(url))
-    return _sign(scheme, key, own, values, secret)
+    return _sign(scheme, key, values, secret)
 
 
 def sign_request(
@@ -85,16 +87,16 @@ def sign_request(
 
     What is put into the body is all that changes in it. Raises SignatureError as `sign` does.
     """
-    values = _values(scheme, message_id=message_id, timestamp_s=timestamp_s, url=url)
-    key, own = _signing_key(scheme, secret)
-    values.update(own)
+    values = _values(scheme, message_id, timestamp_s, url)
+    key = _signing_key(scheme, secret)
+    values.update(key.parts)
     try:
         body, url = _stamped(scheme, values, body, url, method)
     except Unsignable as error:
         raise _body_malformed(scheme, error) from None
     values["body"] = body
     _add_line(values, method=method, url=url, path=_path(url))
-    headers = _sign(scheme, key, own, values, secret)
+    headers = _sign(scheme, key, values, secret)
     try:
         for field in scheme.fields:
             if field.has_signature and not field.is_optional:
@@ -104,7 +106,7 @@ def sign_request(
     return Signed(headers, body, url)
 
 
-def _values(scheme: Scheme, *, message_id: str, timestamp_s: float, url: str) -> dict[str, bytes]:
+def _values(scheme: Scheme, message_id: str, timestamp_s: float, url: str) -> dict[str, bytes]:
     """The values that the engine makes, and the scheme's own."""
     if not (message_id.isascii() and message_id.isprintable()):
         raise SignatureError("message-id-malformed", "a message id is printable ASCII")
@@ -114,44 +116,38 @@ def _values(scheme: Scheme, *, message_id: str, timestamp_s: float, url: str) ->
         raise SignatureError(
             "url-missing", f"{scheme.name} signs the URL of the receiver", "say where it is sent to"
         )
-    values = dict(scheme.values)
-    values["id"] = values["nonce"] = message_id.encode("ascii")
-    values["ts"] = timestamp_text(scheme.timestamp, timestamp_s)
+    name = message_id.encode("ascii")
+    values = {**scheme.values, "id": name, "nonce": name, "ts": timestamp_text(scheme.timestamp, timestamp_s)}
     if scheme.is_web_token:
         values["expires"] = expiry_text(scheme.timestamp, timestamp_s)
     return values
 
 
-def _sign(
-    scheme: Scheme, key: bytes, own: Mapping[str, bytes], values: dict[str, bytes], secret: Secret
-) -> Headers:
+def _sign(scheme: Scheme, key: Key, values: dict[str, bytes], secret: Secret) -> Headers:
     """The headers of `scheme`; their signature is left in `values`."""
-    if scheme.is_plain and not scheme.shown_computed:
-        values["sig"] = signature_of(scheme, key, values)
-        return _render(scheme, values, is_signed=True)
+    make = key.make
+    if make is not None and not scheme.shown_computed:
+        values["sig"] = make(values)
+        return tuple([(name, render(values)) for name, render in scheme.sent])
     try:
         slots = [slot for slot in scheme.shown_computed if slot not in values]
         if slots:
             values.update(filled(values, (), slots))
         if scheme.is_web_token:
-            values["sig"] = _web_token(scheme, key, values)
+            values["sig"] = _web_token(scheme, key.key, values)
         elif scheme.is_signed:
-            shown = _render(scheme, values, is_signed=False) if scheme.computed else ()
-            values["sig"] = signature_of(scheme, key, values, own=own, headers=shown)
+            shown = _unsigned(scheme, values) if scheme.computed else ()
+            values["sig"] = signature_of(scheme, key, values, shown)
     except Unsignable as error:
         raise _body_malformed(scheme, error) from None
     except ValueError:
         raise _secret_malformed(scheme, secret) from None
-    return _render(scheme, values, is_signed=True)
+    return tuple([(name, render(values)) for name, render in scheme.sent])
 
 
-def _render(scheme: Scheme, values: Mapping[str, bytes], *, is_signed: bool) -> Headers:
-    shown = [
-        (header.wire_name, header.value.render(values))
-        for header in scheme.headers
-        if not header.is_optional and (is_signed or not header.has_signature)
-    ]
-    return tuple(shown)
+def _unsigned(scheme: Scheme, values: Mapping[str, bytes]) -> Headers:
+    unsigned = [one for one in scheme.headers if not (one.is_optional or one.has_signature)]
+    return tuple([(header.wire_name, header.value.render(values)) for header in unsigned])
 
 
 def _web_token(scheme: Scheme, key: bytes, values: Mapping[str, bytes]) -> bytes:
@@ -225,53 +221,33 @@ def verify(
     times the first counts. A wrong signature is judged as wrong before its age is looked at. What was refused has a
     finding: its cause by trying; `search` is asked then what else is known, and what trying may cost.
     """
-    unjudged = _unjudged(scheme, secrets, url)
-    if unjudged is not None:
-        return unjudged
-    right = judged(scheme, secrets, request, url)
-    if not isinstance(right, Right):
+    if not (scheme.is_signed and secrets and (url or not scheme.needs_url)):
+        return _unjudged(scheme, secrets)
+    presented = judged(scheme, secrets, request, url)
+    if isinstance(presented, Verdict):
         from webhookctl.signing.diagnosis import diagnosed
         from webhookctl.signing.xray.search import ALONE
 
-        verdict, _ = diagnosed(scheme, secrets, request, right, url=url, search=search() if search else ALONE)
+        known = search() if search else ALONE
+        verdict, _ = diagnosed(scheme, secrets, request, presented, url=url, search=known)
         return verdict
-    lateness = untimely(scheme, right.presented, right.at_s, now_s=now_s, tolerance_s=tolerance_s)
+    lateness = untimely(scheme, presented, now_s, tolerance_s)
     if lateness is not None:
         from webhookctl.signing.diagnosis import timed
 
-        return timed(scheme, right.presented, request.body, lateness, now_s)
-    reason = "ok" if len(secrets) == 1 else f"ok (secret {right.number} of {len(secrets)})"
-    return Verdict(VerdictKind.OK, scheme.id, reason)
+        return timed(scheme, presented, lateness, now_s)
+    assert presented.key is not None  # it is right
+    return _accepted(scheme.id, presented.key.number, len(secrets))
 
 
-class Right(NamedTuple):
-    """A signature that is right, of any age: the `number` of the secret, what was presented, when it was signed."""
-
-    number: int
-    presented: Presented
-    at_s: float | None
+@lru_cache(maxsize=64)  # the same few again and again
+def _accepted(scheme_id: str, number: int, count: int) -> Verdict:
+    reason = "ok" if count == 1 else f"ok (secret {number} of {count})"
+    return Verdict(VerdictKind.OK, scheme_id, reason)
 
 
-def judged(scheme: Scheme, secrets: Sequence[Secret], request: Request, url: str) -> Right | Verdict:
-    """Whether a signature is right, or what is wrong with it as far as can be seen without trying."""
-    presented = _present(scheme, request, url)
-    if isinstance(presented, Verdict):
-        return presented
-    at_s = signed_at_s(scheme.timestamp, presented, request.body)
-    if isinstance(at_s, str):
-        return Verdict(VerdictKind.MALFORMED, scheme.id, at_s)
-    presented.values["body"] = request.body
-    if scheme.needs_line:
-        _add_line(presented.values, method=request.method, url=url, path=request.target)
-    try:
-        number = _fitting(scheme, secrets, presented)
-    except Unsignable as error:
-        return Verdict(VerdictKind.MALFORMED, scheme.id, str(error))
-    return number if isinstance(number, Verdict) else Right(number, presented, at_s)
-
-
-def _present(scheme: Scheme, request: Request, url: str) -> Presented | Verdict:
-    """What `request` presents of `scheme`, or the verdict when something it needs is missing or malformed."""
+def judged(scheme: Scheme, secrets: Sequence[Secret], request: Request, url: str) -> Presented | Verdict:
+    """What is presented when a signature is right, of any age, or what is wrong as far as is seen without trying."""
     presented = read(scheme, request.headers)
     if scheme.fields:
         read_fields(scheme, presented, body=request.body, url=url or request.target)
@@ -283,47 +259,47 @@ def _present(scheme: Scheme, request: Request, url: str) -> Presented | Verdict:
             read_claims(scheme, presented, body=request.body)
         except ValueError:
             return Verdict(VerdictKind.MALFORMED, scheme.id, "the signature is not a JSON Web Token")
-    return presented
+    at_s = signed_at_s(scheme.timestamp, presented, request.body)
+    if isinstance(at_s, str):
+        return Verdict(VerdictKind.MALFORMED, scheme.id, at_s)
+    presented.at_s = at_s
+    presented.values["body"] = request.body
+    if scheme.needs_line:
+        _add_line(presented.values, method=request.method, url=url, path=request.target)
+    try:
+        key = presented.key = fitting_key(scheme, keys_of(scheme, tuple(secrets)), presented)
+        claim = contradiction(presented, key.parts) if key is not None and presented.claimed else None
+    except Unsignable as error:
+        return Verdict(VerdictKind.MALFORMED, scheme.id, str(error))
+    if key is None:
+        return Verdict(VerdictKind.WRONG_SECRET, scheme.id, "no known secret makes this signature")
+    return _contradicted(scheme, claim) if claim is not None else presented
 
 
-def _unjudged(scheme: Scheme, secrets: Sequence[Secret], url: str) -> Verdict | None:
+def _contradicted(scheme: Scheme, claim: Claim) -> Verdict:
+    is_of_body = not COVERING.isdisjoint(claim.template.slots)
+    kind = VerdictKind.BODY_CHANGED if is_of_body else VerdictKind.MALFORMED
+    return Verdict(kind, scheme.id, f"{claim.origin} is not {claim.template.text} of this request")
+
+
+def _unjudged(scheme: Scheme, secrets: Sequence[Secret]) -> Verdict:
     """The verdict when there is nothing to judge, or nothing to judge by."""
     if not scheme.is_signed:
-        return Verdict(VerdictKind.UNKNOWN_SCHEME, scheme.id, f"{scheme.name} does not sign its requests")
-    if not secrets:
+        reason = f"{scheme.name} does not sign its requests"
+    elif not secrets:
         variable = f" (set {scheme.secret_variables[0]})" if scheme.secret_variables else ""
         return Verdict(VerdictKind.NO_SECRET, scheme.id, f"no secret to check with{variable}")
-    if not url and scheme.needs_url:
-        return Verdict(
-            VerdictKind.UNKNOWN_SCHEME, scheme.id, f"{scheme.name} signs the public URL: not known here"
-        )
-    return None
+    else:
+        reason = f"{scheme.name} signs the public URL: not known here"
+    return Verdict(VerdictKind.UNKNOWN_SCHEME, scheme.id, reason)
 
 
-def _fitting(scheme: Scheme, secrets: Sequence[Secret], presented: Presented) -> Verdict | int:
-    """The number of the secret that fits, or the verdict on a signature or a claim that does not hold."""
-    keys = keys_of(scheme, secrets)
-    number = fitting_secret(scheme, keys, presented)
-    if number is None:
-        return Verdict(VerdictKind.WRONG_SECRET, scheme.id, "no known secret makes this signature")
-    if presented.claimed:
-        claim = contradiction(keys, number, presented)
-        if claim is not None:
-            is_of_body = not COVERING.isdisjoint(claim.template.slots)
-            kind = VerdictKind.BODY_CHANGED if is_of_body else VerdictKind.MALFORMED
-            return Verdict(kind, scheme.id, f"{claim.origin} is not {claim.template.text} of this request")
-    return number
-
-
-def _signing_key(scheme: Scheme, secret: Secret) -> tuple[bytes, Mapping[str, bytes]]:
-    """The key by the first derivation that `secret` is in the form of, and the parts before it."""
-    for derivation in scheme.keys:
-        try:
-            return key_of(scheme, secret, derivation)
-        except ValueError:
-            # The decoder's own words may quote the secret: they are dropped.
-            continue
-    raise _secret_malformed(scheme, secret) from None
+def _signing_key(scheme: Scheme, secret: Secret) -> Key:
+    """The key by the first derivation that `secret` is in the form of."""
+    keys = keys_of(scheme, (secret,))
+    if not keys:
+        raise _secret_malformed(scheme, secret)
+    return keys[0]
 
 
 def _secret_malformed(scheme: Scheme, secret: Secret) -> SignatureError:
@@ -357,9 +333,13 @@ def _absence(scheme: Scheme, presented: Presented) -> Verdict | None:
 
 
 def _missing(scheme: Scheme, presented: Presented, slot: str) -> Verdict:
-    sources = [header for header in (*scheme.headers, *scheme.fields) if slot in header.value.slots]
+    sources = [source for source in (*scheme.headers, *scheme.fields) if slot in source.value.slots]
     for source in sources:
-        if source.name.lower().encode("latin-1") in presented.names:
+        if source.place is not None:
+            is_there = source.name in presented.fields
+        else:
+            is_there = header_value(presented.headers, source.name) is not None
+        if is_there:
             kind = "header" if source.place is None else "field"
             reason = f"{kind} {source.name} is not of the form {source.value.text}"
             return Verdict(VerdictKind.MALFORMED, scheme.id, reason)

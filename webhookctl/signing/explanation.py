@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from webhookctl.model import Headers, Request, Secret, Verdict, VerdictKind
 from webhookctl.signing.moment import duration, signed_at_s
-from webhookctl.signing.presented import Presented, fitting_secret, key_of
+from webhookctl.signing.presented import Presented, fitting_key, key_of
 from webhookctl.signing.scheme import Scheme
 from webhookctl.signing.xray.examination import Hit, examine, first_signature, present
 from webhookctl.signing.xray.search import Search
@@ -157,11 +157,11 @@ def _keys(
 
 def _outcome(scheme: Scheme, secret: Secret, derivation: str, presented: Presented) -> str:
     try:
-        key, parts = key_of(scheme, secret, derivation)
+        key = key_of(scheme, secret, derivation)
     except ValueError:
         return "not-in-form"
     try:
-        is_fit = presented.signatures and fitting_secret(scheme, [(1, key, parts)], presented)
+        is_fit = presented.signatures and fitting_key(scheme, (key,), presented)
     except (ValueError, KeyError):  # the request is not of the scheme's form
         is_fit = None
     return "fits" if is_fit else "does-not-fit"

@@ -37,12 +37,13 @@ def signed_at_s(policy: TimestampPolicy | None, presented: Presented, body: byte
 
 def timestamp_text(policy: TimestampPolicy | None, timestamp_s: float) -> bytes:
     """`timestamp_s` (Unix time) as the policy writes it: seconds where there is none."""
-    if policy is not None and policy.unit == "iso8601":
-        from datetime import UTC, datetime
+    if policy is None or policy.unit == "s":
+        return b"%d" % floor(timestamp_s)
+    if policy.unit == "ms":
+        return b"%d" % floor(timestamp_s * 1000)
+    from datetime import UTC, datetime
 
-        return datetime.fromtimestamp(floor(timestamp_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode("ascii")
-    is_milliseconds = policy is not None and policy.unit == "ms"
-    return str(floor(timestamp_s * 1000 if is_milliseconds else timestamp_s)).encode("ascii")
+    return datetime.fromtimestamp(floor(timestamp_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode("ascii")
 
 
 def expiry_text(policy: TimestampPolicy | None, timestamp_s: float) -> bytes:
@@ -51,14 +52,7 @@ def expiry_text(policy: TimestampPolicy | None, timestamp_s: float) -> bytes:
     return str(floor(timestamp_s + lifetime_s)).encode("ascii")
 
 
-def untimely(
-    scheme: Scheme,
-    presented: Presented,
-    at_s: float | None,
-    *,
-    now_s: float,
-    tolerance_s: float | None,
-) -> Verdict | None:
+def untimely(scheme: Scheme, presented: Presented, now_s: float, tolerance_s: float | None) -> Verdict | None:
     """The verdict on a request that is too old or too new, else None; `tolerance_s` replaces the scheme's own."""
     policy = scheme.timestamp
     if policy is None:
@@ -70,9 +64,9 @@ def untimely(
             reason = f"expired: its time was over {duration(over_s)} ago"
             return Verdict(VerdictKind.EXPIRED, scheme.id, reason)
     limit_s = policy.tolerance_s if tolerance_s is None else tolerance_s
-    if limit_s is None or at_s is None:
+    if limit_s is None or presented.at_s is None:
         return None
-    age_s = now_s - at_s
+    age_s = now_s - presented.at_s
     if age_s > limit_s:
         reason = f"expired: signed {duration(age_s)} ago, the limit is {duration(limit_s)}"
         return Verdict(VerdictKind.EXPIRED, scheme.id, reason)

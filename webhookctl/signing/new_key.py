@@ -95,7 +95,7 @@ def public_forms(scheme: Scheme, secret: Secret) -> Mapping[str, str]:
 
     for derivation in scheme.keys:
         try:
-            key, _ = key_of(scheme, secret, derivation)
+            key = key_of(scheme, secret, derivation).key
             private = asymmetric.load_keys(key)[0]
         except ValueError:  # a shared secret
             continue

@@ -3,17 +3,18 @@
 Must not know the clock or verdicts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from hmac import compare_digest
 from math import isfinite
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from webhookctl.model import Headers, Secret
 from webhookctl.signing.computed import COMPUTATIONS, EXACT, Offer, is_computed
 from webhookctl.signing.content import Content, Unsignable, form_fields
 from webhookctl.signing.place import Place, Template, parse_place, parse_template
-from webhookctl.signing.primitive import DECODINGS, ENCODINGS, PRIMITIVES, derive_key
+from webhookctl.signing.primitive import DECODINGS, ENCODINGS, PRIMITIVES, derive_key, set_up
 from webhookctl.signing.scheme import SENT_SLOTS, HeaderTemplate, Scheme
 
 MAX_SIGNATURES = 64  # a rotation has two or three; more are an attempt to keep us busy
@@ -21,8 +22,16 @@ MAX_SIGNATURES = 64  # a rotation has two or three; more are an attempt to keep 
 _NO_VALUES: Mapping[str, bytes] = {}
 
 
-Key: TypeAlias = tuple[int, bytes, Mapping[str, bytes]]
-"""The number of a secret (from 1), a key made from it, and the slots whose values stood before it in the secret."""
+class Key(NamedTuple):
+    """A `key` made from the secret of `number` (from 1), and the slots whose values stood before it in the secret.
+
+    `make` gives the signature as it is shown from the values of all slots, for schemes that are plain.
+    """
+
+    number: int
+    key: bytes
+    parts: Mapping[str, bytes]
+    make: Callable[[Mapping[str, bytes]], bytes] | None = None
 
 
 class Claim(NamedTuple):
@@ -35,46 +44,54 @@ class Claim(NamedTuple):
 
 @dataclass(slots=True)
 class Presented:
-    """`values` by slot, `signatures` as encoded in headers, lower-case `names` of the scheme's headers found.
+    """`values` by slot, `signatures` as encoded in headers, the names of the scheme's `fields` that are there.
 
     `claimed` is what the request says of the body or URL by itself; `headers` are those of the request;
-    `is_whole_body`: the body is the signature.
+    `is_whole_body`: the body is the signature. Of one that was judged and is right: the `key`, and `at_s`, when it
+    says that it was signed (Unix time).
     """
 
-    values: dict[str, bytes] = field(default_factory=dict)
-    signatures: list[bytes] = field(default_factory=list)
-    names: set[bytes] = field(default_factory=set)
-    claimed: list[Claim] = field(default_factory=list)
+    values: dict[str, bytes]
+    signatures: list[bytes]
+    claimed: list[Claim]
+    headers: Headers
+    fields: Collection[str] = ()
     is_whole_body: bool = False
-    headers: Headers = ()
+    key: Key | None = None
+    at_s: float | None = None
 
 
 def read(scheme: Scheme, headers: Headers) -> Presented:
     """What `headers` present of `scheme`; of a header that occurs several times the first counts."""
-    presented = Presented(headers=headers)
-    by_name = scheme.headers_by_name
-    for key, value in headers:
-        name = key.lower()
-        template = by_name.get(name)
-        if template is not None and name not in presented.names:
-            presented.names.add(name)
+    values: dict[str, bytes] = {}
+    presented = Presented(values, [], [], headers)
+    unread = dict(scheme.headers_by_name)
+    for name, value in headers:
+        template = unread.pop(name.lower(), None)
+        if template is None:
+            continue
+        if not template.whole:
             _read_value(template, value, presented)
-    for slot, default in scheme.values.items():
-        presented.values.setdefault(slot, default)
+        elif text := value.strip():
+            values.setdefault(template.whole, text)
+    if scheme.values:
+        presented.values = {**scheme.values, **presented.values}
     return presented
 
 
 def read_fields(scheme: Scheme, presented: Presented, *, body: bytes, url: str) -> None:
     """Adds to `presented` what the fields of `body` and of the query of `url` present."""
     content = Content(body)
+    found = []
     for template in scheme.fields:
         place = template.place
         assert place is not None
         value = _query_value(url, place) if place.source == "query" else content.at(place)
         presented.is_whole_body |= template.name == "body"
         if value is not None:
-            presented.names.add(template.name.lower().encode("utf-8"))
+            found.append(template.name)
             _read_value(template, value, presented)
+    presented.fields = found
 
 
 def _query_value(url: str, place: Place) -> bytes | None:
@@ -89,22 +106,28 @@ def _query_value(url: str, place: Place) -> bytes | None:
 def _read_value(template: HeaderTemplate, value: bytes, presented: Presented) -> None:
     if template.rotation:
         value = value.replace(template.rotation, template.separator)
-    items = value.split(template.separator) if template.separator else (value,)
-    for position, item in enumerate(items):
+    elements, separator = template.elements, template.separator
+    for position, item in enumerate(value.split(separator) if separator else (value,)):
         text = item.strip()
-        for prefix, slot, suffix, place, is_claim in template.elements:
-            if place is not None and place != min(position, template.last):
+        for prefix, slot, suffix, place, is_claim in elements:
+            if place is None:
+                if not text.startswith(prefix) or (suffix and not text.endswith(suffix)):
+                    continue
+                found = text[len(prefix) : len(text) - len(suffix)]
+            elif place == min(position, template.last):
+                found = text
+            else:
                 continue
-            if not (text.startswith(prefix) and text.endswith(suffix)):
-                continue
-            found = text[len(prefix) : len(text) - len(suffix)]
-            if found and is_claim:
+            if not found:
+                break
+            if slot == "sig":
+                if len(presented.signatures) < MAX_SIGNATURES:
+                    presented.signatures.append(found)
+            elif is_claim:
                 claim = Claim(template.name, parse_template(f"{{{slot}}}"), found)
                 presented.claimed.append(claim)
-            elif found and slot != "sig":
+            else:
                 presented.values.setdefault(slot, found)
-            elif found and len(presented.signatures) < MAX_SIGNATURES:
-                presented.signatures.append(found)
             break
 
 
@@ -132,8 +155,8 @@ def read_claims(scheme: Scheme, presented: Presented, *, body: bytes) -> None:
             presented.claimed.append(Claim(f"claim {name}", template, shown))
 
 
-def key_of(scheme: Scheme, secret: Secret, derivation: str) -> tuple[bytes, Mapping[str, bytes]]:
-    """The key that `derivation` makes of `secret`, and the parts before it; ValueError when it is not in that form."""
+def key_of(scheme: Scheme, secret: Secret, derivation: str, *, number: int = 1) -> Key:
+    """The key that `derivation` makes of `secret`; ValueError when it is not in that form."""
     text = secret.reveal()
     parts: list[str] = []
     if scheme.key_parts:
@@ -144,27 +167,31 @@ def key_of(scheme: Scheme, secret: Secret, derivation: str) -> tuple[bytes, Mapp
             raise ValueError("a part of the secret is missing")
         else:
             parts = []
-    key = derive_key(text, derivation=derivation, prefixes=scheme.key_prefixes)
+    key = derive_key(text, derivation, scheme.key_prefixes)
     if scheme.needs_pair:
         from webhookctl.signing import asymmetric
 
         asymmetric.load_keys(key)
-    if not parts:
-        return key, _NO_VALUES
     encoded = [part.encode("utf-8", "surrogateescape") for part in parts]
-    return key, dict(zip(scheme.key_parts, encoded, strict=True))
+    values = dict(zip(scheme.key_parts, encoded, strict=True)) if parts else _NO_VALUES
+    return Key(number, key, values, _plain(scheme, key) if scheme.is_plain else None)
 
 
-def keys_of(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[Key, ...]:
+def _plain(scheme: Scheme, key: bytes) -> Callable[[Mapping[str, bytes]], bytes]:
+    encode, sign, render = ENCODINGS[scheme.encoding], set_up(scheme.algorithm, key), scheme.template.render
+    return lambda values: encode(sign(render(values)))
+
+
+@lru_cache(maxsize=64)  # every delivery asks for the same few
+def keys_of(scheme: Scheme, secrets: tuple[Secret, ...]) -> tuple[Key, ...]:
     """Every key that the scheme's derivations make of `secrets`; a secret that is not in their form makes none."""
     keys: list[Key] = []
     for number, secret in enumerate(secrets, start=1):
         for derivation in scheme.keys:
             try:
-                key, parts = key_of(scheme, secret, derivation)
-            except ValueError:
+                keys.append(key_of(scheme, secret, derivation, number=number))
+            except ValueError:  # its words may quote the secret: they are dropped
                 continue
-            keys.append((number, key, parts))
     return tuple(keys)
 
 
@@ -182,74 +209,65 @@ def filled(values: Mapping[str, bytes], headers: Headers, slots: Sequence[str]) 
 
 
 def canonical_forms(
-    scheme: Scheme, key: bytes, values: Mapping[str, bytes], own: Mapping[str, bytes], headers: Headers
+    scheme: Scheme, key: Key, values: Mapping[str, bytes], headers: Headers
 ) -> Iterator[bytes]:
     """The bytes that `scheme` signs, by its template and then by its others. Raises Unsignable."""
-    if own:
-        values = {**values, **own}
+    if key.parts:
+        values = {**values, **key.parts}
     if scheme.computed:
         values = filled(values, headers, scheme.computed)
     if "secret" in scheme.template.slots:
-        values = {**values, "secret": key}
+        values = {**values, "secret": key.key}
     yield scheme.template.render(values)
     for template in scheme.other_templates:
-        yield template.render({**values, "secret": key})
+        yield template.render({**values, "secret": key.key})
 
 
-def signature_of(
-    scheme: Scheme,
-    key: bytes,
-    values: Mapping[str, bytes],
-    *,
-    own: Mapping[str, bytes] = _NO_VALUES,
-    headers: Headers = (),
-) -> bytes:
+def signature_of(scheme: Scheme, key: Key, values: Mapping[str, bytes], headers: Headers = ()) -> bytes:
     """The signature of `values` by `key` as it stands in a header. Raises Unsignable; ValueError for a wrong key."""
-    if scheme.is_plain:
-        return ENCODINGS[scheme.encoding](PRIMITIVES[scheme.algorithm](key, scheme.template.render(values)))
-    canonical = next(canonical_forms(scheme, key, values, own, headers))
+    if key.make is not None:
+        return key.make(values)
+    canonical = next(canonical_forms(scheme, key, values, headers))
     primitive = PRIMITIVES.get(scheme.algorithm)
     if primitive is not None:
-        return ENCODINGS[scheme.encoding](primitive(key, canonical))
+        return ENCODINGS[scheme.encoding](primitive(key.key, canonical))
     from webhookctl.signing import asymmetric
 
-    return ENCODINGS[scheme.encoding](asymmetric.make_signature(scheme.algorithm, key, canonical))
+    return ENCODINGS[scheme.encoding](asymmetric.make_signature(scheme.algorithm, key.key, canonical))
 
 
-def fitting_secret(scheme: Scheme, keys: Sequence[Key], presented: Presented) -> int | None:
-    """The number of the first secret of which a key made one of the presented signatures, or None.
+def fitting_key(scheme: Scheme, keys: Sequence[Key], presented: Presented) -> Key | None:
+    """The first of `keys` that made one of the presented signatures, or None.
 
     Raises Unsignable when the body is not of the form that the scheme signs.
     """
-    if scheme.is_plain:
-        encode, primitive = ENCODINGS[scheme.encoding], PRIMITIVES[scheme.algorithm]
-        canonical = scheme.template.render(presented.values)
-        for number, key, _ in keys:
-            expected = encode(primitive(key, canonical))
-            for signature in presented.signatures:
-                if compare_digest(expected, signature):
-                    return number
-        return None
-    for number, key, own in keys:
-        if _fits(scheme, key, own, presented):
-            return number
+    for key in keys:
+        make = key.make
+        if make is None:
+            if _fits(scheme, key, presented):
+                return key
+            continue
+        expected = make(presented.values)
+        for signature in presented.signatures:
+            if compare_digest(expected, signature):
+                return key
     return None
 
 
-def _fits(scheme: Scheme, key: bytes, own: Mapping[str, bytes], presented: Presented) -> bool:
+def _fits(scheme: Scheme, key: Key, presented: Presented) -> bool:
     algorithms = (scheme.algorithm, *scheme.other_algorithms)
     if scheme.is_web_token:
         from webhookctl.signing import web_token
 
-        return web_token.is_signed(web_token.read(presented.signatures[0]), algorithms, key)
-    for canonical in canonical_forms(scheme, key, presented.values, own, presented.headers):
+        return web_token.is_signed(web_token.read(presented.signatures[0]), algorithms, key.key)
+    for canonical in canonical_forms(scheme, key, presented.values, presented.headers):
         for algorithm in algorithms:
             primitive = PRIMITIVES.get(algorithm)
             if primitive is None:
-                if _is_proved(scheme, algorithm, key, canonical, presented.signatures):
+                if _is_proved(scheme, algorithm, key.key, canonical, presented.signatures):
                     return True
                 continue
-            expected = ENCODINGS[scheme.encoding](primitive(key, canonical))
+            expected = ENCODINGS[scheme.encoding](primitive(key.key, canonical))
             for signature in presented.signatures:
                 if compare_digest(expected, signature):
                     return True
@@ -270,12 +288,14 @@ def _is_proved(
     return False
 
 
-def contradiction(keys: Sequence[Key], number: int, presented: Presented) -> Claim | None:
-    """The first claim of the request about its body or URL that does not hold, or None. Raises Unsignable."""
-    own = next(parts for key_number, _, parts in keys if key_number == number)
+def contradiction(presented: Presented, parts: Mapping[str, bytes]) -> Claim | None:
+    """The first claim of the request about its body or URL that does not hold, or None. Raises Unsignable.
+
+    `parts` are the slots that the secret holds.
+    """
     for claim in presented.claimed:
         slots = [slot for slot in claim.template.slots if is_computed(slot)]
-        values = filled({**presented.values, **own}, presented.headers, slots)
+        values = filled({**presented.values, **parts}, presented.headers, slots)
         if not compare_digest(claim.template.render(values), claim.value):
             return claim
     return None

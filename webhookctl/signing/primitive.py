@@ -6,34 +6,18 @@ Knows bytes only: no scheme, no header, no request. A new primitive is one row; 
 import hashlib
 import hmac
 import re
-from base64 import b64encode, urlsafe_b64encode
-from binascii import a2b_base64
+from base64 import urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64, hexlify
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import partial
 from typing import TypeAlias
 
 Primitive: TypeAlias = Callable[[bytes, bytes], bytes]
 """From key and canonical bytes to the raw signature."""
 
 
-def _hmac_sha256(key: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key, canonical, "sha256")
-
-
-def _hmac_sha1(key: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key, canonical, "sha1")
-
-
-def _hmac_sha512(key: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key, canonical, "sha512")
-
-
-def _hmac_sha384(key: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key, canonical, "sha384")
-
-
-def _hmac_md5(key: bytes, canonical: bytes) -> bytes:
-    return hmac.digest(key, canonical, "md5")
+def _hmac(digest: str, key: bytes, canonical: bytes) -> bytes:
+    return hmac.digest(key, canonical, digest)
 
 
 def _sha512(_key: bytes, canonical: bytes) -> bytes:
@@ -57,17 +41,43 @@ def _token(key: bytes, _canonical: bytes) -> bytes:
 
 
 PRIMITIVES: Mapping[str, Primitive] = {
-    "hmac-sha256": _hmac_sha256,
-    "hmac-sha1": _hmac_sha1,
-    "hmac-sha384": _hmac_sha384,
-    "hmac-sha512": _hmac_sha512,
-    "hmac-md5": _hmac_md5,
+    "hmac-sha256": partial(_hmac, "sha256"),
+    "hmac-sha1": partial(_hmac, "sha1"),
+    "hmac-sha384": partial(_hmac, "sha384"),
+    "hmac-sha512": partial(_hmac, "sha512"),
+    "hmac-md5": partial(_hmac, "md5"),
     "sha256": _sha256,  # plain digests: the template itself holds the {secret}
     "sha512": _sha512,
     "sha1": _sha1,
     "md5": _md5,
     "token": _token,  # the secret itself is sent
 }
+
+
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def set_up(algorithm: str, key: bytes) -> Callable[[bytes], bytes]:
+    """`PRIMITIVES[algorithm]` for one key: that of an HMAC (RFC 2104) costs as much as 1 KiB, and is set up once."""
+    digest = algorithm.removeprefix("hmac-")
+    if digest == algorithm:
+        return partial(PRIMITIVES[algorithm], key)
+    inner, outer = hashlib.new(digest), hashlib.new(digest)
+    block = key if len(key) <= inner.block_size else hashlib.new(digest, key).digest()
+    block = block.ljust(inner.block_size, b"\0")
+    inner.update(block.translate(_INNER_PAD))
+    outer.update(block.translate(_OUTER_PAD))
+
+    begun, ended = inner.copy, outer.copy
+
+    def make(canonical: bytes) -> bytes:
+        first, last = begun(), ended()
+        first.update(canonical)
+        last.update(first.digest())
+        return last.digest()
+
+    return make
 
 
 def _from_base64(text: bytes) -> bytes:
@@ -115,12 +125,12 @@ DERIVATIONS: Mapping[str, Callable[[bytes], bytes]] = {
 """From the secret's text, prefixes taken off, to the key; a ValueError when the text is not in that form."""
 
 
-def _hex(raw: bytes) -> bytes:
-    return raw.hex().encode("ascii")
-
-
 def _upper_hex(raw: bytes) -> bytes:
-    return raw.hex().upper().encode("ascii")
+    return hexlify(raw).upper()
+
+
+def _base64(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False)
 
 
 def _base64url(raw: bytes) -> bytes:
@@ -128,9 +138,9 @@ def _base64url(raw: bytes) -> bytes:
 
 
 ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
-    "hex": _hex,
+    "hex": hexlify,
     "upper-hex": _upper_hex,
-    "base64": b64encode,
+    "base64": _base64,
     "base64url": _base64url,
     "base64url-padded": urlsafe_b64encode,
     "raw": _as_shown,
@@ -148,8 +158,7 @@ DECODINGS: Mapping[str, Callable[[bytes], bytes]] = {
 """The ways back from `ENCODINGS`; a ValueError when the bytes are not in that form."""
 
 
-@lru_cache(maxsize=64)  # every delivery asks for the same few
-def derive_key(secret: str, *, derivation: str, prefixes: tuple[str, ...]) -> bytes:
+def derive_key(secret: str, derivation: str, prefixes: tuple[str, ...]) -> bytes:
     """The key bytes of `secret`: each of `prefixes` taken off in turn where it is there, then the derivation.
 
     A ``*`` in a prefix stands for letters, digits and underscores. Bytes of an environment variable that are not

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from webhookctl.signing.place import Place, Rule, Template
+from webhookctl.signing.place import Place, Render, Rule, Template
 
 SENT_SLOTS = ("id", "nonce", "ts")  # the engine makes them, requests carry them
 
@@ -43,7 +43,7 @@ class HeaderTemplate:
     `name` may end in ``{n}`` (numbered headers); of a field it is the place as written. `separator` splits a list
     value, `rotation` such lists. An optional one is read when it is there, and never written. `is_number`: a field
     that is not there yet becomes a number in JSON. `is_repeated`: its list may hold a signature of each of several
-    secrets.
+    secrets. `whole` is the slot that is sent and fills the value, "" where there is more to it.
     """
 
     name: str
@@ -57,6 +57,7 @@ class HeaderTemplate:
     place: Place | None = None
     is_number: bool = False
     is_repeated: bool = False
+    whole: str = ""
 
     @property
     def has_signature(self) -> bool:
@@ -118,9 +119,9 @@ class DeliveryPolicy:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scheme:
-    """A provider's signing scheme; `scheme_file` reads it from TOML.
+    """A provider's signing scheme; `scheme_file` reads it from TOML. Each is equal to itself alone.
 
     `template` gives the canonical bytes that `algorithm` signs. Of `keys` (derivations) the first one signs
     and each is tried when verifying, as are `other_algorithms` and `other_templates`. `values` are the scheme's own
@@ -149,8 +150,9 @@ class Scheme:
     verified_once: tuple[str, ...] = ()  # seen to accept it, not run again
     source: str = ""
     note: str = ""
-    values: Mapping[str, bytes] = field(default_factory=dict, hash=False)
-    headers_by_name: Mapping[bytes, HeaderTemplate] = field(default_factory=dict, hash=False, repr=False)
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    headers_by_name: Mapping[bytes, HeaderTemplate] = field(default_factory=dict, repr=False)
+    sent: tuple[tuple[bytes, Render], ...] = ()  # name and value of the headers that are not optional
     header_slots: tuple[str, ...] = ()  # slots of `template` that are read back from headers and fields
     other_algorithms: tuple[str, ...] = ()
     other_templates: tuple[Template, ...] = ()
@@ -167,9 +169,7 @@ class Scheme:
     needs_pair: bool = False  # its keys are halves of pairs: no shared secret will do
     is_web_token: bool = False
     is_signed: bool = True  # False for a provider that signs nothing and sends no token
-    is_plain: bool = (
-        False  # one shared-key signature of one template, all of it in headers and the body's bytes
-    )
+    is_plain: bool = False  # one shared-key signature of one template, from headers and the body's bytes
 
     @property
     def is_verified(self) -> bool:

@@ -107,6 +107,7 @@ def _scheme(root: Table, origin: str) -> Scheme:
         note=root.take("note", str, ""),
         values=values,
         headers_by_name=_by_name(headers),
+        sent=tuple((header.wire_name, header.value.render) for header in headers if not header.is_optional),
         other_algorithms=_other_algorithms(signature, algorithm),
         other_templates=_other_templates(signature, known),
         key_parts=parts,
@@ -252,6 +253,9 @@ def _header(table: Table, kind: str, slots: tuple[str, ...]) -> HeaderTemplate:
         place=place,
         is_number=table.take("number", bool, False) if place else False,
         is_repeated=table.take("repeats", bool, False) if separator else False,
+        whole=value.slots[0]
+        if value.text in {f"{{{slot}}}" for slot in SENT_SLOTS} and not separator
+        else "",
     )
     table.finish()
     return header

@@ -14,7 +14,7 @@ from webhookctl.model import Request, Secret
 from webhookctl.signing import web_token
 from webhookctl.signing.content import Unsignable
 from webhookctl.signing.place import parse_template
-from webhookctl.signing.presented import Presented, canonical_forms, read, read_claims, read_fields
+from webhookctl.signing.presented import Key, Presented, canonical_forms, read, read_claims, read_fields
 from webhookctl.signing.primitive import ENCODINGS, PRIMITIVES
 from webhookctl.signing.scheme import Coverage, Scheme
 from webhookctl.signing.xray.bodies import BodyForm, body_forms
@@ -266,7 +266,9 @@ class _Examiner:
             if self._scheme.is_plain:
                 return [self._scheme.template.render(form.values)]
             parts = {name: f"{{{name}}}".encode() for name in key.parts} if is_shown else key.parts
-            return list(canonical_forms(self._scheme, secret, form.values, parts, self._request.headers))
+            return list(
+                canonical_forms(self._scheme, Key(0, secret, parts), form.values, self._request.headers)
+            )
         except (KeyError, Unsignable, ValueError):
             return []
 

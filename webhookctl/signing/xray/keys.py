@@ -36,8 +36,8 @@ class TriedKey(NamedTuple):
 def own_keys(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[TriedKey, ...]:
     """The keys that the scheme makes of the judged secrets."""
     return tuple(
-        TriedKey(key, parts, secrets[number - 1].origin, ())
-        for number, key, parts in keys_of(scheme, secrets)
+        TriedKey(key.key, key.parts, secrets[key.number - 1].origin, ())
+        for key in keys_of(scheme, tuple(secrets))
     )
 
 
@@ -53,7 +53,7 @@ def other_keys(scheme: Scheme, secrets: Sequence[Secret], search: Search) -> tup
         whose = "" if provider == scheme.id else f" ({provider})" if provider else ""
         deviation = Deviation("secret-other", f"{secret.origin}{whose}")
         found += [
-            TriedKey(key, parts, secret.origin, (deviation,)) for _, key, parts in keys_of(scheme, [secret])
+            TriedKey(key.key, key.parts, secret.origin, (deviation,)) for key in keys_of(scheme, (secret,))
         ]
     return tuple(found)
 
@@ -89,10 +89,10 @@ def _texts(text: str) -> Iterator[tuple[Deviation, str]]:
 def _derived(scheme: Scheme, secret: Secret, deviation: Deviation) -> Iterator[TriedKey]:
     for derivation in scheme.keys:
         try:
-            key, parts = key_of(scheme, secret, derivation)
+            key = key_of(scheme, secret, derivation)
         except ValueError:
             continue
-        yield TriedKey(key, parts, secret.origin, (deviation,))
+        yield TriedKey(key.key, key.parts, secret.origin, (deviation,))
 
 
 def _taken_otherwise(scheme: Scheme, secret: Secret) -> Iterator[TriedKey]:
