@@ -46,11 +46,11 @@ oracles-environment:
 
 NPM_ORACLES := tests/oracles/npm/node_modules
 
-$(NPM_ORACLES)/ready: tests/oracles/npm/package.json
+$(NPM_ORACLES)/ready: tests/oracles/npm/package.json tests/oracles/npm/apart.mjs
 	@if ! command -v npm >/dev/null; then echo "npm is missing: the oracles of npm are left out"; \
 	else echo "setting up the npm oracles (once)"; \
 	  npm install --prefix tests/oracles/npm --silent --no-audit --no-fund --ignore-scripts --no-package-lock \
-	    --fetch-retries=1 --fetch-timeout=60000 && touch $@ \
+	    --fetch-retries=1 --fetch-timeout=60000 && (cd tests/oracles/npm && node apart.mjs) && touch $@ \
 	  || echo "npm cannot install (no network?): what is missing of its oracles is left out"; fi
 
 # The providers' own SDKs judge our signatures, and we judge theirs. Not part of `test`: some 150 packages.
@@ -93,7 +93,12 @@ fuzz: .venv/ready
 	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	PYTHONPATH=. .venv-fuzz/bin/python -m tests.tunnel_protocol.fuzz -max_total_time=120 -max_len=2000
 
+INDEX := webhookctl/signing/data/index.json
+
+# What is made from the files of schemes and handshakes: the index, and two pages.
 docs: .venv/ready
+	$(BIN)/python -c 'from webhookctl.signing.index import index_text; print(index_text(), end="")' > $(INDEX).new
+	mv $(INDEX).new $(INDEX)
 	$(BIN)/python docs/generate_providers.py
 	$(BIN)/python docs/generate_handshakes.py
 

@@ -58,7 +58,9 @@ def main() -> int:
             f"{provider:<17} digest {digest_us:.1f} µs  sign {sign_us / digest_us:.2f}  "
             f"verify {verify_us / digest_us:.2f}  both {both:.2f}"
         )
-    print(f"bar: sign and verify together at most {BAR:g} x one digest: {'met' if worst <= BAR else 'MISSED'}")
+    print(
+        f"bar: sign and verify together at most {BAR:g} x one digest: {'met' if worst <= BAR else 'MISSED'}"
+    )
     return 0 if worst <= BAR else 1
 
 

@@ -9,7 +9,7 @@ from webhookctl.handshake import Handshake, find
 from webhookctl.handshake.place import MAX_BODY_BYTES
 from webhookctl.model import Request
 
-NAMED_ONLY = {"strava", "nylas", "mailchimp", "vercel_code", "dropbox_sign", "adyen"}
+NAMED_ONLY = {"strava", "nylas", "mailchimp", "onfleet", "vercel_code", "dropbox_sign", "adyen"}
 
 
 def found(request: Request, provider: str | None = None) -> str | None:

@@ -238,6 +238,26 @@ def telegram_accepts(given: Delivery) -> bool:
     return bool(handler.verify_secret(given.header("X-Telegram-Bot-Api-Secret-Token"), bot))
 
 
+def mollie_accepts(given: Delivery) -> bool:
+    from mollie.utils.webhooks.signature_validator import InvalidSignatureException, SignatureValidator
+
+    validator = SignatureValidator(given.secret)
+    return passes(
+        lambda: validator.validate_payload(given.text, given.header("X-Mollie-Signature")),
+        InvalidSignatureException,
+    )
+
+
+def huggingface_accepts(given: Delivery) -> bool:
+    from huggingface_hub import _webhooks_server as server
+
+    server._load_fastapi()  # what WebhooksServer does, which wants gradio to show a page
+    checked = server._wrap_webhook_to_check_secret(lambda: "taken", given.secret)
+    answer = asyncio.run(checked(SimpleNamespace(headers=given.headers)))
+    assert answer == "taken" or answer.status_code in (401, 403)
+    return bool(answer == "taken")
+
+
 ORACLES = (
     Oracle("razorpay", "razorpay", razorpay_accepts),
     Oracle("coinbase_commerce", "coinbase-commerce", coinbase_accepts),
@@ -268,5 +288,7 @@ ORACLES = (
     Oracle("hubspot_v3", "hubspot-api-client", hubspot_v3_accepts, past_s=301),
     Oracle("square", "squareup", square_accepts),
     Oracle("cloudinary", "cloudinary", cloudinary_accepts, past_s=7202),
+    Oracle("mollie_next", "mollie-api-py", mollie_accepts),
+    Oracle("huggingface", "huggingface_hub", huggingface_accepts, covers_body=False),
     Oracle("telegram", "aiogram", telegram_accepts, covers_body=False),
 )

@@ -1,20 +1,34 @@
 """Oracles of npm packages: a Node process judges one delivery. `make test-oracles` installs them where npm is there."""
 
+import atexit
 import base64
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from judge import TEXT, WHSEC, Delivery, Oracle, dump
+from judge import HEXADECIMAL, TEXT, WHSEC, Delivery, Oracle, dump
 from judges_special import RSA, private_pem, public_pem
 
 NPM = Path(__file__).parent / "npm"
 LINEAR = dump({"action": "create", "type": "Issue", "webhookId": "evt_1", "webhookTimestamp": 1})
+FIGMA = dump({"event_type": "FILE_UPDATE", "webhook_id": "evt_1", "passcode": ""})
 WIX = dump({"eventType": "demo.created", "instanceId": "evt_1", "data": "{}"})
 
 
+@cache
+def node() -> subprocess.Popen[str]:
+    """npm/judge.mjs, one process for all; it ends with its standard input."""
+    process = subprocess.Popen(
+        ["node", "judge.mjs"], cwd=NPM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(process.communicate)
+    return process
+
+
 def node_accepts(oracle: str, given: Delivery) -> bool:
-    """The answer of npm/judge.mjs; CalledProcessError with its words when it has none."""
+    """The answer of npm/judge.mjs; AssertionError with its words when it has none."""
     delivery = {
         "oracle": oracle,
         "headers": dict(given.headers),
@@ -22,17 +36,15 @@ def node_accepts(oracle: str, given: Delivery) -> bool:
         "secret": given.secret,
         "url": given.url,
     }
-    done = subprocess.run(
-        ["node", "judge.mjs"],
-        cwd=NPM,
-        input=json.dumps(delivery),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    answer = done.stdout.rpartition("\n")[2]
+    process = node()
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(delivery) + "\n")
+    process.stdin.flush()
+    answers = (line[3:].strip() for line in process.stdout if line.startswith("=> "))
+    answer = next(answers, "node ended")
     if answer not in ("accepted", "refused"):
-        raise AssertionError(f"{oracle}: {done.stdout}\n{done.stderr}")
+        raise AssertionError(f"{oracle}: {answer}")
     return answer == "accepted"
 
 
@@ -45,6 +57,7 @@ def oracle(
     change: tuple[bytes, bytes] = (b"evt_1", b"evt_2"),
     past_s: int | None = None,
     future_s: int | None = None,
+    covers_body: bool = True,
     shown: str = "",
 ) -> Oracle:
     return Oracle(
@@ -56,9 +69,15 @@ def oracle(
         change,
         past_s,
         future_s,
+        covers_body,
         shown=shown,
         name=f"{provider}-npm",
     )
+
+
+def n8n(provider: str, secret: str = TEXT, **options: Any) -> Oracle:
+    """The trigger of n8n that takes the webhooks of `provider`: it runs against the real one wherever n8n does."""
+    return oracle(provider, "n8n-nodes-base", secret, **options)
 
 
 ORACLES = (
@@ -71,6 +90,10 @@ ORACLES = (
     oracle("shopify", "@shopify/shopify-api"),
     oracle("zoom", "@zoom/rivet", body=dump({"event": "demo.created", "id": "evt_1", "name": "café"})),
     oracle("mux", "@mux/mux-node", past_s=302),
+    oracle("webflow", "webflow-api"),
+    oracle("chargebee", "chargebee", "user:topsecret", covers_body=False),
+    oracle("hookdeck", "@hookdeck/sdk"),
+    oracle("twitter", "twitter-autohook"),
     oracle("clerk", "@clerk/backend", WHSEC, past_s=302, future_s=310),
     oracle(
         "wix",
@@ -80,4 +103,23 @@ ORACLES = (
         change=(b".eyJkYXRh", b".eyJkYXRi"),  # the body is a token: its claims are base64
         shown=public_pem(RSA),
     ),
+    n8n("acuity"),
+    n8n("asana"),
+    n8n("calcom"),
+    n8n("calendly", past_s=302, future_s=310),
+    n8n("clickup"),
+    n8n("customerio"),
+    n8n("figma", body=FIGMA, change=(TEXT.encode(), b"another")),
+    n8n("formstack"),
+    n8n("helpscout"),
+    n8n("mailerlite"),
+    n8n("mautic"),
+    n8n("netlify"),
+    n8n("onfleet", HEXADECIMAL),
+    n8n("taiga"),
+    n8n("trello"),
+    n8n("typeform"),
+    n8n("webex"),
+    n8n("woocommerce"),
+    n8n("zendesk"),
 )

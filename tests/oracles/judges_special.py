@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from types import SimpleNamespace
 from urllib.parse import parse_qs, parse_qsl
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -304,6 +305,21 @@ BRAINTREE = form(bt_payload=base64.encodebytes(BRAINTREE_XML).decode(), bt_signa
 BRAINTREE_CHANGE = (b"PG5vdGlm", b"PG5vdGlN")
 LIST = b"[" + BODY + b"]"
 
+
+def google_accepts(given: Delivery) -> bool:
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import id_token
+
+    def keys_of_google(url: str, **_: object) -> SimpleNamespace:
+        assert url.startswith("https://www.googleapis.com/")
+        return SimpleNamespace(status=200, data=json.dumps({"webhookctl-test": given.secret}).encode())
+
+    token = given.header("Authorization").removeprefix("Bearer ")
+    return passes(
+        lambda: id_token.verify_oauth2_token(token, keys_of_google, given.url), GoogleAuthError, ValueError
+    )
+
+
 ORACLES = (
     Oracle("mandrill", "django-anymail", mandrill_accepts, body=MANDRILL),
     Oracle("mailgun", "django-anymail", mailgun_accepts, body=MAILGUN, covers_body=False),
@@ -348,4 +364,14 @@ ORACLES = (
     ),
     Oracle("aws_sns", "sns-message-validator", sns_accepts, private_pem(RSA), SNS),
     Oracle("inngest", "inngest", inngest_accepts, "signkey-test-" + HEXADECIMAL, past_s=None),
+    Oracle(
+        "google_pubsub",
+        "google-auth",
+        google_accepts,
+        private_pem(RSA),
+        past_s=3610,
+        future_s=3610,
+        covers_body=False,
+        shown=public_pem(RSA),
+    ),
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from random import Random
 
@@ -99,6 +100,15 @@ def test_it_refuses_a_changed_body_unless_its_scheme_does_not_cover_it(oracle: O
     assert changed != made.body
     assert is_accepted(oracle, made, body=changed) is not oracle.covers_body
     assert not (oracle.covers_body and is_ok(oracle, made, body=changed))
+
+
+@every
+def test_it_refuses_what_another_secret_signed(oracle: Oracle) -> None:
+    other = make_key(load(oracle.provider), Random(2).randbytes).secret
+    made = signed(replace(oracle, secret=other), at_s=now_s())
+    shown = oracle.shown or oracle.secret
+    assert not is_accepted(replace(oracle, shown=shown), made)
+    assert not is_ok(replace(oracle, shown=shown), made)
 
 
 @clocked

@@ -29,10 +29,7 @@ class Entry:
 
 
 def index_text() -> str:
-    """The index as it should stand in ``data/index.json``: a line for each provider.
-
-    Made by ``python -c 'from webhookctl.signing.index import index_text; print(index_text(), end="")'``.
-    """
+    """The index as it should stand in ``data/index.json``: a line for each provider. `make docs` writes it."""
     lines = []
     for provider in provider_ids():
         scheme = load(provider)

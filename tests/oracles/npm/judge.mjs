@@ -1,9 +1,6 @@
-// Reads one delivery as JSON from standard input and writes "accepted" or "refused": the judgement of one npm package.
-import { readFileSync } from "node:fs";
-
-const { oracle, headers, body: encoded, secret, url } = JSON.parse(readFileSync(0, "utf8"));
-const bytes = Buffer.from(encoded, "base64");
-const text = bytes.toString("utf8");
+// Reads deliveries as JSON, one a line, and writes a line for each: "=> accepted", "=> refused", or what went wrong.
+import { createInterface } from "node:readline";
+import * as n8n from "./n8n.mjs";
 
 const passes = async (judge, refusal) => {
   try {
@@ -14,7 +11,7 @@ const passes = async (judge, refusal) => {
   }
 };
 
-const judges = {
+const judgesOf = ({ headers, bytes, text, secret, url }) => ({
   async github() {
     const { verify } = await import("@octokit/webhooks-methods");
     return verify(secret, text, headers["x-hub-signature-256"]);
@@ -81,15 +78,42 @@ const judges = {
     const client = createClient({ auth: AppStrategy({ appId: "sample", publicKey: secret }), modules: {} });
     return passes(() => client.webhooks.process(text), /signature|jwt|expired|token/i);
   },
+  async webflow() {
+    const { WebflowClient } = await import("webflow-api");
+    return new WebflowClient({ accessToken: "sample" }).webhooks.verifySignature({ headers, body: text, secret });
+  },
+  async chargebee() {
+    const { basicAuthValidator } = await import("chargebee");
+    const [user, password] = secret.split(":");
+    return passes(() => basicAuthValidator((one, two) => one === user && two === password)(headers), /Invalid|credentials/i);
+  },
+  async hookdeck() {
+    const { verifyWebhookSignature } = await import("@hookdeck/sdk/webhooks/helpers.js");
+    const { isValidSignature } = await verifyWebhookSignature({ headers, rawBody: text, signingSecret: secret });
+    return isValidSignature;
+  },
+  async twitter() {
+    const { default: load } = await import("./apart.cjs");
+    return load("twitter-autohook/index.js").validateSignature(headers, { consumer_secret: secret }, text);
+  },
   async zoom() {
     const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
     const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
     receiver.init({ eventEmitter: { emit: async () => {} } });
     const { statusCode, body } = await receiver.start()({ headers, body: text, isBase64Encoded: false }, {});
     if (statusCode !== 200 && !body.includes("Failed to verify")) throw new Error(body);
-    process.stdout.write("\n");
     return statusCode === 200;
   },
-};
+});
 
-process.stdout.write((await judges[oracle]()) ? "accepted" : "refused");
+for await (const line of createInterface({ input: process.stdin })) {
+  const { oracle, headers, body, secret, url } = JSON.parse(line);
+  const bytes = Buffer.from(body, "base64");
+  const judge = judgesOf({ headers, bytes, text: bytes.toString("utf8"), secret, url })[oracle];
+  try {
+    const isAccepted = await (judge ? judge() : n8n.accepts(oracle, headers, bytes, secret, url));
+    console.log(isAccepted ? "\n=> accepted" : "\n=> refused");
+  } catch (error) {
+    console.log(`\n=> ${JSON.stringify(error.stack ?? String(error))}`);
+  }
+}
