@@ -6,7 +6,17 @@ import re
 import pytest
 
 from tests.cli.commands import NOW_S, Delivery, Project, answered, run
-from webhookctl.model import Attempt, Capture, Detection, Failure, FailureKind, Request, Verdict, VerdictKind
+from webhookctl.model import (
+    Attempt,
+    Capture,
+    Detection,
+    Failure,
+    FailureKind,
+    Finding,
+    Request,
+    Verdict,
+    VerdictKind,
+)
 
 BAD = Verdict(VerdictKind.WRONG_SECRET, "github", "wrong secret")
 REFUSED = Attempt(
@@ -70,6 +80,30 @@ def test_filters_leave_what_fits_all_of_them(
     recorded: Project, filters: tuple[str, ...], expected: list[int]
 ) -> None:
     assert ids(*filters) == expected
+
+
+def test_why_a_signature_was_refused_is_shown_long_after(project: Project) -> None:
+    finding = Finding("body-newline", "send the bytes as they are", "", ("secret-other",))
+    verdict = Verdict(VerdictKind.BODY_CHANGED, "github", "the body lost a newline", finding)
+    project.record(Delivery(provider="github", event="push", verdict=verdict), Delivery(verdict=BAD))
+    lines = run("show", "1").text.splitlines()
+    at = lines.index("sig BAD the body lost a newline")
+    assert lines[at + 1 : at + 3] == [
+        "cause body-newline, secret-other",
+        "fix send the bytes as they are",
+    ]
+    assert "\nfix " not in run("show", "2").text
+    kept = [exchange["cause"] for exchange in run("log", "--json").data["exchanges"]]
+    assert kept == [
+        None,
+        {
+            "code": "body-newline",
+            "words": "the body lost a newline",
+            "fix": "send the bytes as they are",
+            "secret": None,
+            "also": ["secret-other"],
+        },
+    ]
 
 
 def test_what_is_left_out_is_told_on_stderr(recorded: Project) -> None:

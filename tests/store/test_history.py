@@ -24,6 +24,7 @@ from webhookctl.model import (
     Exchange,
     Failure,
     FailureKind,
+    Finding,
     Headers,
     LargeBody,
     Relayed,
@@ -34,7 +35,7 @@ from webhookctl.model import (
 )
 from webhookctl.store import history_writer as module
 from webhookctl.store.history import History
-from webhookctl.store.history_rows import decode_headers, encode_headers
+from webhookctl.store.history_rows import VERSION, decode_headers, encode_headers
 from webhookctl.store.history_writer import HistoryWriter, Judged, Limits
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ def test_what_a_relay_keeps_is_written_at_once_and_synced_soon_and_all_else_sync
         return [each for each in said if "synchronous" in each or each == "COMMIT" or "user_version" in each]
 
     lazy, synced = "PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"
-    wrote = "PRAGMA user_version=2"
+    wrote = f"PRAGMA user_version={VERSION}"
     assert run(scene()) == [
         *(lazy, "COMMIT", synced, wrote, "COMMIT"),
         *(lazy, "COMMIT", synced, "COMMIT", lazy, "COMMIT", synced, wrote, "COMMIT"),
@@ -526,6 +527,18 @@ def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_why_a_signature_was_refused_is_kept(path: Path) -> None:
+    finding = Finding(
+        "secret-other", "sign with the \u2028 other \ud800", "env:STRIPE_LIVE", ("body-newline",)
+    )
+    verdict = Verdict(VerdictKind.WRONG_SECRET, "stripe", "another secret fits", finding)
+    capture, detection, _ = judged("evt_1")
+    write(path, (capture, detection, verdict), judged("evt_2"))
+    first, second = read(path)
+    assert first.verdict == verdict
+    assert second.verdict.finding is None
+
+
 # files of an older version
 
 VERSION_1 = """
@@ -547,11 +560,23 @@ PRAGMA user_version=1;
 """
 
 
-@pytest.fixture
-def old_file(tmp_path: Path) -> Path:
+# The columns that version 2 brought stand before the headers in a file that was made by it.
+VERSION_2 = (
+    VERSION_1.replace(
+        "duplicate_of INTEGER, headers",
+        "duplicate_of INTEGER, url TEXT NOT NULL DEFAULT '', relay_delivery_id TEXT, relay_attempt INTEGER, "
+        "large_body_bytes INTEGER, large_body_sha256 TEXT, headers",
+    )
+    .replace("'ok', NULL, CAST", "'ok', NULL, '', NULL, NULL, NULL, NULL, CAST")
+    .replace("version=1", "version=2")
+)
+
+
+@pytest.fixture(params=[VERSION_1, VERSION_2], ids=["1", "2"])
+def old_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "history.sqlite3"
     with closing(sqlite3.connect(path)) as database:
-        database.executescript(VERSION_1)
+        database.executescript(request.param)
     return path
 
 
@@ -562,14 +587,14 @@ def old_exchange(path: Path) -> Exchange:
     return exchange
 
 
-def test_a_history_of_version_1_is_read_without_changing_it(old_file: Path) -> None:
+def test_a_history_of_an_older_version_is_read_without_changing_it(old_file: Path) -> None:
     before = old_file.read_bytes()
     exchange = old_exchange(old_file)
     assert exchange.capture == Capture(Request("POST", "/old", ((b"A", b"b"),), b"old body"), 5.0, "p")
     assert old_file.read_bytes() == before
 
 
-def test_a_history_of_version_1_is_brought_up_to_date_when_it_is_written(old_file: Path) -> None:
+def test_a_history_of_an_older_version_is_brought_up_to_date_when_it_is_written(old_file: Path) -> None:
     before = old_exchange(old_file)
     capture = Capture(
         Request("POST", "/new", (), b""),
@@ -592,7 +617,7 @@ def test_a_history_of_version_1_is_brought_up_to_date_when_it_is_written(old_fil
     assert exchange is not None
     assert exchange.capture == replace(capture, large_body=LargeBody(100_000_000, "ab" * 32))
     with closing(sqlite3.connect(old_file)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+        assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_reader_that_opened_an_old_file_goes_on_while_it_is_brought_up_to_date(old_file: Path) -> None:

@@ -69,6 +69,10 @@ def exchange_lines(exchange: Exchange) -> list[Segments]:
         ],
         list(words.verdict(exchange.verdict)),
     ]
+    finding = exchange.verdict.finding
+    if finding is not None:
+        causes = ", ".join((finding.cause, *finding.also))
+        lines += [[("dim", f"cause {safe_line(causes)}")], [("dim", f"fix {safe_line(finding.fix)}")]]
     if capture.relayed:
         sent = f", sent {capture.relayed.attempt} times" if capture.relayed.attempt > 1 else ""
         lines.append([("dim", f"through the relay as {safe_line(capture.relayed.delivery_id)}{sent}")])

@@ -113,7 +113,7 @@ def failure(value: Attempt) -> Record | None:
 
 
 def exchange(value: Exchange, *, has_response: bool = True) -> Record:
-    """One exchange of the history: request fields, `received_at`, verdict fields, `attempts`."""
+    """One exchange of the history: request fields, `received_at`, verdict fields, `cause`, `attempts`."""
     return {
         "id": value.id,
         "received_at": timestamp(value.capture.received_at_s),
@@ -124,6 +124,7 @@ def exchange(value: Exchange, *, has_response: bool = True) -> Record:
         **way(value.capture),
         **detection(value.detection),
         **verdict(value.verdict),
+        "cause": cause(value.verdict),
         "duplicate_of": value.duplicate_of,
         "attempts": [attempt(each, has_response=has_response) for each in value.attempts],
     }

@@ -3,6 +3,7 @@
 Knows columns and SQL texts only: no file, no connection, no thread.
 """
 
+import json
 from functools import cache
 
 from webhookctl.model import (
@@ -12,6 +13,7 @@ from webhookctl.model import (
     Exchange,
     Failure,
     FailureKind,
+    Finding,
     Headers,
     LargeBody,
     Relayed,
@@ -21,16 +23,19 @@ from webhookctl.model import (
     VerdictKind,
 )
 
-VERSION = 2
-# What version 2 brought to the exchanges; a row of version 1 has the default.
-_SINCE_2 = {
-    "url": "TEXT NOT NULL DEFAULT ''",
-    "relay_delivery_id": "TEXT",
-    "relay_attempt": "INTEGER",
-    "large_body_bytes": "INTEGER",
-    "large_body_sha256": "TEXT",
+# What each version brought to the exchanges; a row of an older file has the default.
+_ADDED = {
+    2: {
+        "url": "TEXT NOT NULL DEFAULT ''",
+        "relay_delivery_id": "TEXT",
+        "relay_attempt": "INTEGER",
+        "large_body_bytes": "INTEGER",
+        "large_body_sha256": "TEXT",
+    },
+    3: {"finding": "TEXT"},
 }
-MIGRATION = "".join(f"ALTER TABLE exchange ADD COLUMN {name} {kind};\n" for name, kind in _SINCE_2.items())
+VERSION = max(_ADDED)
+_LATER_COLUMNS = {name: kind for columns in _ADDED.values() for name, kind in columns.items()}
 # Bodies come last: SQLite reads a row's columns from the front, and long ones from pages of their own.
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS exchange (
@@ -49,7 +54,7 @@ CREATE TABLE IF NOT EXISTS exchange (
   scheme TEXT,
   reason TEXT NOT NULL,
   duplicate_of INTEGER,
-  {"".join(f"{name} {kind}, " for name, kind in _SINCE_2.items())}
+  {"".join(f"{name} {kind}, " for name, kind in _LATER_COLUMNS.items())}
   headers BLOB NOT NULL,
   body BLOB NOT NULL
 );
@@ -72,7 +77,7 @@ _EXCHANGE_COLUMNS_1 = (
     "received_at_s, peer, is_tls, http_version, method, target, provider, event, delivery_id, "
     "detected_by, verdict, scheme, reason, duplicate_of, headers, body"
 )
-EXCHANGE_COLUMNS = ", ".join([_EXCHANGE_COLUMNS_1, *_SINCE_2])
+EXCHANGE_COLUMNS = ", ".join([_EXCHANGE_COLUMNS_1, *_LATER_COLUMNS])
 ATTEMPT_COLUMNS = (
     "exchange_id, url, started_at_s, latency_ms, failure, failure_message, "
     "status, response_reason, response_headers, response_body"
@@ -82,13 +87,24 @@ ATTEMPT = ("attempt", ATTEMPT_COLUMNS)
 Row = tuple[object, ...]
 
 
+def migration(version: int) -> str:
+    """The SQL that adds to a file of schema `version` what it lacks; "" for a file that has no schema yet."""
+    return "".join(
+        f"ALTER TABLE exchange ADD COLUMN {name} {kind};\n"
+        for since, columns in _ADDED.items()
+        for name, kind in columns.items()
+        if 0 < version < since
+    )
+
+
 def exchange_columns(version: int) -> str:
     """The columns of `EXCHANGE` in a file of schema `version`, for a SELECT: what it lacks reads as its default."""
-    if version >= 2:
-        return EXCHANGE_COLUMNS
-    return ", ".join(
-        [_EXCHANGE_COLUMNS_1, *("''" if "DEFAULT" in kind else "NULL" for kind in _SINCE_2.values())]
-    )
+    later = [
+        name if since <= version else "''" if "DEFAULT" in kind else "NULL"
+        for since, columns in _ADDED.items()
+        for name, kind in columns.items()
+    ]
+    return ", ".join([_EXCHANGE_COLUMNS_1, *later])
 
 
 @cache  # few: the writer asks for powers of two only
@@ -138,14 +154,26 @@ def exchange_row(capture: Capture, detection: Detection, verdict: Verdict, dupli
         relayed.attempt if relayed else None,
         large.size if large else None,
         large.sha256 if large else None,
+        _finding_text(verdict.finding) if verdict.finding else None,
     )
+
+
+def _finding_text(finding: Finding) -> str:
+    return json.dumps([finding.cause, finding.fix, finding.secret, *finding.also])
+
+
+def _finding(text: object) -> Finding | None:
+    if text is None:
+        return None
+    cause, fix, secret, *also = (str(part) for part in json.loads(str(text)))
+    return Finding(cause, fix, secret, tuple(also))
 
 
 def exchange(row: Row, attempts: tuple[Attempt, ...]) -> Exchange:
     """The exchange in a row of `id` and the columns of `EXCHANGE`. Raises ValueError on one that nobody wrote."""
     exchange_id, at, peer, tls, version, method, target, provider, event, delivery_id = row[:10]
     detected_by, verdict, scheme, reason, duplicate_of, headers, body = row[10:17]
-    url, relay_delivery_id, relay_attempt, large_bytes, large_sha256 = row[17:]
+    url, relay_delivery_id, relay_attempt, large_bytes, large_sha256, finding = row[17:]
     return Exchange(
         id=_int(exchange_id),
         capture=Capture(
@@ -161,7 +189,7 @@ def exchange(row: Row, attempts: tuple[Attempt, ...]) -> Exchange:
             large_body=None if large_bytes is None else LargeBody(_int(large_bytes), str(large_sha256)),
         ),
         detection=Detection(_text(provider), _text(event), _text(delivery_id), str(detected_by)),
-        verdict=Verdict(VerdictKind(str(verdict)), _text(scheme), str(reason)),
+        verdict=Verdict(VerdictKind(str(verdict)), _text(scheme), str(reason), _finding(finding)),
         duplicate_of=None if duplicate_of is None else _int(duplicate_of),
         attempts=attempts,
     )

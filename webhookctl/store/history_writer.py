@@ -342,8 +342,7 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
 
 def _bring_up_to_date(database: sqlite3.Connection) -> None:
     """Make the tables, or add what a file of an older version lacks. Within a transaction: another may do the same."""
-    script = rows.MIGRATION if check_version(database) == 1 else ""
-    for statement in f"{script}{rows.SCHEMA}".split(";"):
+    for statement in f"{rows.migration(check_version(database))}{rows.SCHEMA}".split(";"):
         database.execute(statement)
     database.execute(f"PRAGMA user_version={rows.VERSION}")
 
