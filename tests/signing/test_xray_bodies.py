@@ -7,8 +7,9 @@ import zlib
 
 import pytest
 
-from tests.signing.xray import BODY, SCHEMES, causes, judged, request
-from webhookctl.model import VerdictKind
+from tests.signing.xray import BODY, SCHEMES, TEXT, causes, judged, request
+from webhookctl import catalogue, forge
+from webhookctl.model import Secret, VerdictKind
 from webhookctl.signing import load
 from webhookctl.signing.computed import COMPUTATIONS, Offer
 from webhookctl.signing.content import Content
@@ -140,6 +141,48 @@ def test_layout_and_escapes_of_a_nested_document_are_found_together(indent: int 
         ("json-layout", "json-escapes"),
         ("json-layout", "json-numbers"),
     )
+
+
+@pytest.mark.parametrize(
+    ("original", "words"),
+    [
+        (b'{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"late":9.0}', "the numbers of one field with .0"),
+        (
+            json.dumps({"items": [{"percent": 8.0, "n": 3}, {"percent": 19.0, "n": 4}]}, indent=2).encode(),
+            "as indented JSON, the numbers of one field with .0",
+        ),
+        (b'{"n":[1,2],"rate":[1.0,2.0],"m":3,"total":4.0}', "the numbers of two fields with .0"),
+    ],
+)
+def test_decimals_that_javascript_made_whole_are_found_by_their_field(original: bytes, words: str) -> None:
+    verdict = judged("stripe", request("stripe", signed=original, arrived=javascript(original)))
+    assert "json-numbers" in causes(verdict)
+    assert words in verdict.reason
+
+
+def test_every_event_of_the_catalogue_is_known_again_when_javascript_or_python_wrote_it_anew() -> None:
+    for provider in catalogue.providers():
+        for event in catalogue.names(provider):
+            original = forge(provider, event, secret=TEXT).body
+            if not original.startswith(b"{"):
+                continue
+            python = json.dumps(json.loads(original)).encode()
+            for arrived in {javascript(original), python} - {original}:
+                assert named(original, arrived, "github")[0].startswith("json-"), (provider, event)
+
+
+def test_names_in_alphabetical_order_are_a_clue_where_nothing_explains_a_body() -> None:
+    original = b'{"id":"evt_1","type":"demo","object":{"name":"a","amount":5,"currency":"eur","x":{"n":1}},"live":true}'
+    arrived = json.dumps(json.loads(original), sort_keys=True, separators=(",", ":")).encode()
+    few = b'{"amount":5,"id":"evt_1"}'
+    for given, is_told in ((arrived, True), (original[:-1] + b" }", False), (few, False), (b"[1]", False)):
+        verdict = judged("github", request("github", signed=b"other", arrived=given))
+        assert causes(verdict) == ("unexplained",)
+        assert verdict.finding is not None
+        assert ("alphabetical order" in verdict.finding.fix) is is_told
+    uncovered = judged("gitlab", request("gitlab", secret=Secret("another"), arrived=arrived))
+    assert uncovered.finding is not None
+    assert "alphabetical order" not in uncovered.finding.fix
 
 
 def test_brotli_is_found_where_it_is_installed() -> None:

@@ -18,8 +18,9 @@ from webhookctl.signing.scheme import Coverage, Scheme
 from webhookctl.signing.xray.bodies import body_forms
 from webhookctl.signing.xray.causes import CAUSES, Deviation, words_of
 from webhookctl.signing.xray.examination import Examination, examine, present
+from webhookctl.signing.xray.json_forms import has_sorted_names
 from webhookctl.signing.xray.schemes import other_schemes
-from webhookctl.signing.xray.search import CHEAP_SIGNATURES, Search
+from webhookctl.signing.xray.search import CHEAP_SIGNATURES, MAX_BODY_BYTES, Search
 
 _WRONG = "no known secret makes this signature: wrong secret"
 _FALLBACKS = {
@@ -28,6 +29,10 @@ _FALLBACKS = {
     VerdictKind.BODY_CHANGED: "body-changed",
     VerdictKind.WRONG_SECRET: "unexplained",
 }
+_SORTED = (
+    "the names in this body stand in alphabetical order, as Go's maps and sort_keys write them: "
+    "where the sender's do not, it was written anew"
+)
 MAX_CLAIMED_FORMS = 400  # of a body that a claim is about
 _HOUR_S = 3_600
 _ZONE_S = 60  # how near to whole hours a time zone's shift is
@@ -66,7 +71,21 @@ def diagnosed(
         malformed = _malformed(scheme, request, url)
         kind = VerdictKind.MALFORMED if malformed else VerdictKind.WRONG_SECRET
         verdict = Verdict(kind, scheme.id, malformed or _mismatch(scheme, secrets))
-    return _told(verdict, _FALLBACKS[verdict.kind]), examination
+    return _with_clue(scheme, request, _told(verdict, _FALLBACKS[verdict.kind])), examination
+
+
+def _with_clue(scheme: Scheme, request: Request, verdict: Verdict) -> Verdict:
+    """`verdict` with what the body itself lets suspect, where the order that it was signed in cannot be known."""
+    finding = verdict.finding
+    is_silent = finding is None or finding.cause != "unexplained" or scheme.coverage is not Coverage.BYTES
+    if (
+        finding is None
+        or is_silent
+        or len(request.body) > MAX_BODY_BYTES
+        or not has_sorted_names(request.body)
+    ):
+        return verdict
+    return replace(verdict, finding=replace(finding, fix=f"{finding.fix}; {_SORTED}"))
 
 
 def _beside_the_signature(

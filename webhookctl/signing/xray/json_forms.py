@@ -6,7 +6,7 @@ Must not know signatures: bytes in, bytes with their description out.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain, zip_longest
+from itertools import chain, combinations, zip_longest
 from typing import NamedTuple
 
 from webhookctl import jsontext
@@ -14,10 +14,16 @@ from webhookctl.signing.computed import COMPUTATIONS, Offer
 from webhookctl.signing.content import Content
 
 MAX_NUMBERS = 8  # that are tried one by one
+MAX_FIELDS = 40  # whose numbers are tried with .0, and of these the first few by twos
+MAX_PAIRED_FIELDS = 6
+MIN_SORTED = 8  # names in order, in a document: fewer say nothing
 MAX_ORIGINALS = 600  # of a big integer that lost precision
 _EXACT = 2**53
 _KEPT = "as it is"
 _SPECIAL = re.compile(rb"[\\/<>&'+`\x7f-\xff]")  # what one writer of strings or another escapes
+_DECIMAL = re.compile(
+    rb"percent|rate|ratio|price|amount|total|cost|tax|weight|score|lat|lng|lon", re.IGNORECASE
+)
 _OPENING = ("{", "[", ",")
 _BREAKS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029"})
 
@@ -84,8 +90,27 @@ def json_forms(body: bytes) -> Iterator[JsonForm]:
     for words, texts_ in _escapes(whole):
         yield from _layouts(whole, texts_, ("json-escapes",), words, has_newline="tags" in words)
     for words, texts_ in _numbers(whole):
-        yield from _layouts(whole, texts_, ("json-numbers",), words, names=(_KEPT, "compact", "spaced"))
+        yield from _layouts(whole, texts_, ("json-numbers",), words)
     yield from _reordered(whole)
+
+
+def has_sorted_names(body: bytes) -> bool:
+    """True when `body` is JSON whose objects all have their names in order, enough of them to say something."""
+    counted = 0
+
+    def look(members: list[tuple[str, object]]) -> bool:
+        nonlocal counted
+        names = [name for name, _ in members]
+        if names != sorted(names):
+            raise ValueError("not in order")
+        counted += len(names) if len(names) > 1 else 0
+        return True
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except (ValueError, RecursionError):
+        return False
+    return counted >= MIN_SORTED
 
 
 def _layouts(
@@ -207,14 +232,36 @@ def _numbers(tokens: _Tokens) -> Iterator[tuple[str, list[bytes]]]:
         if new != tokens.texts:
             yield words, new
     whole = [place for place in places if tokens.texts[place].lstrip(b"-").isdigit()]
-    for place in whole[:MAX_NUMBERS]:
-        yield ", a number written with .0", _with(tokens.texts, place, tokens.texts[place] + b".0")
+    for words, fractions in _fractions(tokens, whole):
+        new = list(tokens.texts)
+        for place in fractions:
+            new[place] += b".0"
+        yield words, new
     big = [
         place for place in whole if len(tokens.texts[place]) < 30 and abs(int(tokens.texts[place])) > _EXACT
     ]
     for place in big[:2]:
         for original in _rounded_to(int(tokens.texts[place])):
             yield ", a big number before it lost digits", _with(tokens.texts, place, b"%d" % original)
+
+
+def _fractions(tokens: _Tokens, whole: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+    """Whole numbers that a decimal may have lost its ``.0`` in: those of one field, of two, and single ones."""
+    fields: dict[bytes, list[int]] = {}
+    names = (tokens.texts[at - 1] if kind == ":" else None for at, kind in enumerate(tokens.kinds))
+    name, numbers = b"", set(whole)
+    for place, before in enumerate(names):
+        name = before or name
+        if place in numbers:
+            fields.setdefault(name, []).append(place)
+    # Those that are decimals by their name come first; a field is written in the same way everywhere.
+    ordered = sorted(fields, key=lambda field: not _DECIMAL.search(field))[:MAX_FIELDS]
+    for field in ordered:
+        yield ", the numbers of one field with .0", fields[field]
+    for one, other in combinations(ordered[:MAX_PAIRED_FIELDS], 2):
+        yield ", the numbers of two fields with .0", (*fields[one], *fields[other])
+    for place in whole[:MAX_NUMBERS]:
+        yield ", a number written with .0", (place,)
 
 
 def _with(texts: list[bytes], place: int, text: bytes) -> list[bytes]:
