@@ -292,3 +292,24 @@ def test_a_verdict_of_other_forms_of_scheme_never_raises(
     )
     request = Request("POST", target, ((b"X-At", at), (b"X-Signature", b"A" * 44)), body)
     assert not verify(scheme, [PLAIN], request, now_s=NOW_S, url=url).is_ok
+
+
+def test_a_second_template_is_passed_over_where_the_request_does_not_send_what_it_holds() -> None:
+    scheme = own(
+        signature='template = "{body}"\nother_templates = ["{ts}.{body}"]\nalgorithm = "hmac-sha256"\nencoding = "hex"',
+        header='[[header]]\nname = "X-At"\nvalue = "{ts}"\noptional = true\n'
+        '[[header]]\nname = "X-Signature"\nvalue = "{sig}"',
+    )
+
+    def made(content: bytes, *more: tuple[bytes, bytes]) -> Request:
+        signature = hmac.new(PLAIN.reveal().encode(), content, "sha256").hexdigest().encode()
+        return Request("POST", "/", ((b"X-Signature", signature), *more), BODY)
+
+    at = (b"X-At", b"1700000000")
+    for given, is_ok in (
+        (made(BODY), True),
+        (made(b"1700000000." + BODY, at), True),
+        (made(b"1700000000." + BODY), False),
+        (made(b"other", at), False),
+    ):
+        assert verify(scheme, [PLAIN], given, now_s=NOW_S).is_ok is is_ok

@@ -226,6 +226,9 @@ def is_computed(slot: str) -> bool:
     return slot in COMPUTATIONS or "." in slot
 
 
+SENT_WITH: Mapping[str, tuple[str, ...]] = {"jws_payload": ("ts",)}
+"""What a request has to send, beside its body, for a slot to be computed."""
+
 EXACT = frozenset(("body", "body_sha256", "body_sha256_base64", "body_crc32", "jws_payload"))
 """Slots that hold every byte of the body."""
 

@@ -219,8 +219,10 @@ def canonical_forms(
     if "secret" in scheme.template.slots:
         values = {**values, "secret": key.key}
     yield scheme.template.render(values)
+    values = {**values, "secret": key.key}
     for template in scheme.other_templates:
-        yield template.render({**values, "secret": key.key})
+        if values.keys() >= set(template.slots):  # what the request does not send it cannot have signed
+            yield template.render(values)
 
 
 def signature_of(scheme: Scheme, key: Key, values: Mapping[str, bytes], headers: Headers = ()) -> bytes:

@@ -10,7 +10,7 @@ from functools import cache
 
 from webhookctl.errors import UsageError
 from webhookctl.signing import asymmetric, web_token
-from webhookctl.signing.computed import COMPUTATIONS, EXACT, FROM_URL, MEANING, is_computed
+from webhookctl.signing.computed import COMPUTATIONS, EXACT, FROM_URL, MEANING, SENT_WITH, is_computed
 from webhookctl.signing.place import Rule, Template, parse_place, parse_rule, parse_template
 from webhookctl.signing.primitive import DERIVATIONS, ENCODINGS, PRIMITIVES
 from webhookctl.signing.scheme import (
@@ -294,10 +294,11 @@ def _by_name(headers: tuple[HeaderTemplate, ...]) -> dict[bytes, HeaderTemplate]
 
 def _header_slots(root: Table, template: Template, shown: set[str], own: tuple[str, ...]) -> tuple[str, ...]:
     """The slots of the canonical template that a verifier reads from the request; refuses one it cannot know."""
-    for slot in template.slots:
+    needed = [needed for slot in template.slots for needed in (slot, *SENT_WITH.get(slot, ()))]
+    for slot in needed:
         if slot in SENT_SLOTS and slot not in shown:
             root.refuse("signature.template", f"no header sends the slot {{{slot}}}")
-    return tuple(slot for slot in template.slots if slot in SENT_SLOTS and slot not in own)
+    return tuple(slot for slot in needed if slot in SENT_SLOTS and slot not in own)
 
 
 def _timestamp(table: Table) -> TimestampPolicy:
