@@ -306,10 +306,10 @@ def test_a_second_template_is_passed_over_where_the_request_does_not_send_what_i
         return Request("POST", "/", ((b"X-Signature", signature), *more), BODY)
 
     at = (b"X-At", b"1700000000")
-    for given, is_ok in (
+    for request, is_ok in (
         (made(BODY), True),
         (made(b"1700000000." + BODY, at), True),
         (made(b"1700000000." + BODY), False),
         (made(b"other", at), False),
     ):
-        assert verify(scheme, [PLAIN], given, now_s=NOW_S).is_ok is is_ok
+        assert verify(scheme, [PLAIN], request, now_s=NOW_S).is_ok is is_ok
