@@ -158,6 +158,14 @@ def cases(provider: str) -> tuple[Case, ...]:
     ]
     if scheme.covers_body:
         found.append(case("another body", is_right=False, headers=right, content=tampered(signed.body)))
+        found += [
+            case(f"the body {hostile!r}", is_right=False, headers=right, content=hostile)
+            for hostile in (b"\xff%ff&=\x00", b'{"a":', b"null", b"[]")
+        ]
+    for number, (name, value) in enumerate(right if len(keys) == 1 else ()):
+        if scheme.headers_by_name[name.lower()].has_signature:
+            cut = (*right[:number], (name, value[:-6]), *right[number + 1 :])
+            found.append(case("a signature cut short", is_right=False, headers=cut, content=signed.body))
     found.append(case("no headers", is_right=False, headers=(), content=signed.body))
     others = sign_with_each(
         scheme,

@@ -9,7 +9,7 @@ from webhookctl.signing.code.text import Lines, moment_comment, quoted, summary
 _COMPUTED = {
     "body_sha256": "hashlib.sha256(body).hexdigest().encode()",
     "body_crc32": "str(zlib.crc32(body)).encode()",
-    "sorted_form": '"".join(name + value for name, value in form).encode()',
+    "sorted_form": '"".join(name + value for name, value in form).encode("latin-1")',
 }
 
 
@@ -25,8 +25,9 @@ def write(plan: Plan) -> str:
     head = Lines()
     head.add(f'"""{summary(plan)}"""', "")
     head.add(*(f"import {name}" for name in _modules(code)))
-    for line in _foreign(code):
-        head.add("", line) if head.last.startswith("import ") else head.add(line)
+    lines = _foreign(code)
+    others = [line for line in lines if "cryptography" in line]
+    head.add(*(line for line in lines if line not in others), *([""] if others else []), *others)
     head.add("", "")
     return head.text("") + _signature(plan) + code
 
@@ -81,7 +82,8 @@ def _read(plan: Plan, out: Lines) -> None:
         else:
             _read_list(source, out)
     names = ["signatures", *(name_of(slot) for slot in plan.read_slots)]
-    out.add(f"if not ({' and '.join(names)}):", "    return False")
+    found = " and ".join(names)
+    out.add(f"if not {found}:" if len(names) == 1 else f"if not ({found}):", "    return False")
 
 
 def _read_whole(source: Source, out: Lines) -> None:
@@ -91,10 +93,12 @@ def _read_whole(source: Source, out: Lines) -> None:
         out.add(f'{name_of(element.slot)} = fields.get({quoted(source.names[0])}, "").strip()')
         return
     if source.is_numbered:
-        found = f"[value for name, value in fields.items() if name.startswith({quoted(source.names[0])})]"
+        found = (
+            f"[value.strip() for name, value in fields.items() if name.startswith({quoted(source.names[0])})]"
+        )
     elif len(source.names) > 1:
         names = ", ".join(quoted(name) for name in source.names)
-        found = f"[fields[name] for name in ({names}) if name in fields]"
+        found = f"[fields[name].strip() for name in ({names}) if name in fields]"
     else:
         out.add(f'signature = fields.get({quoted(source.names[0])}, "").strip()')
         if prefix:
@@ -176,7 +180,10 @@ def _content(plan: Plan, out: Lines) -> None:
     if plan.is_token:
         return
     if "sorted_form" in plan.slots:
-        out.add("form = sorted(set(parse_qsl(body.decode(), keep_blank_values=True)))")
+        out.add(
+            'pairs = parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1")',
+            "form = sorted(set(pairs))  # each character is one byte, whatever they mean",
+        )
     parts: list[str] = []
     for literal, slot in plan.content:
         if literal:

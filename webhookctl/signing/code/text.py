@@ -15,10 +15,6 @@ class Lines:
     def add(self, *lines: str) -> None:
         self._lines.extend(lines)
 
-    @property
-    def last(self) -> str:
-        return self._lines[-1] if self._lines else ""
-
     def text(self, indent: str) -> str:
         """All lines, each after `indent`, each with a line end."""
         return "".join(f"{indent}{line}".rstrip() + "\n" for line in self._lines)
