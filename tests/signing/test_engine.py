@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhookctl.model import Request, Secret, VerdictKind
+from webhookctl.model import Request, Secret, Verdict, VerdictKind
 from webhookctl.signing import Scheme, load, parse_scheme, sign, verify
+from webhookctl.signing.engine import judged
 
 BODY = '{"id":"evt_1","type":"demo.created","data":{"n":1,"name":"café"}}'.encode()
 NOW_S = 1_700_000_000.0
@@ -313,3 +314,12 @@ def test_a_second_template_is_passed_over_where_the_request_does_not_send_what_i
         (made(b"other", at), False),
     ):
         assert verify(scheme, [PLAIN], request, now_s=NOW_S).is_ok is is_ok
+
+
+def test_what_was_judged_right_shows_no_key() -> None:
+    secret = Secret("topsecret-of-mine")
+    presented = judged(load("github"), [secret], signed(load("github"), secret), "")
+    assert not isinstance(presented, Verdict)
+    assert presented.key is not None
+    assert presented.key.key == b"topsecret-of-mine"
+    assert "topsecret" not in repr(presented) + str(presented.key) + f"{presented.key}"

@@ -33,6 +33,9 @@ class Key(NamedTuple):
     parts: Mapping[str, bytes]
     make: Callable[[Mapping[str, bytes]], bytes] | None = None
 
+    def __repr__(self) -> str:
+        return f"Key({self.number}, ****)"
+
 
 class Claim(NamedTuple):
     """What a request says of a slot that can be checked: where it says so, the template of it, and its value."""

@@ -32,6 +32,9 @@ class TriedKey(NamedTuple):
     origin: str
     deviations: tuple[Deviation, ...]
 
+    def __repr__(self) -> str:
+        return f"TriedKey(****, {self.origin!r}, {self.deviations!r})"
+
 
 def own_keys(scheme: Scheme, secrets: Sequence[Secret]) -> tuple[TriedKey, ...]:
     """The keys that the scheme makes of the judged secrets."""
