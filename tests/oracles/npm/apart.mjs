@@ -11,6 +11,9 @@ for (const [name, version] of Object.entries(apart)) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const excluded = LEFT_OUT.map((pattern) => `--exclude=${pattern}`);
-  execFileSync("tar", ["-xzf", packed, "-C", folder, "--strip-components=1", ...excluded]);
-  rmSync(packed);
+  try {
+    execFileSync("tar", ["-xzf", packed, "-C", folder, "--strip-components=1", ...excluded]);
+  } finally {
+    rmSync(packed);
+  }
 }
