@@ -19,8 +19,8 @@ against; other forms that the provider takes too stand behind *or*. **Signature*
 refused, *required* that only a right one is answered, *tested* that the provider sends wrong ones on purpose.
 **Named** means that the provider has to be known, by a header or `--provider`, as the request alone does not tell it.
 
-**Evidence**: *verified*: code of others gives or takes the same answer; *doc*, *spec*: a primary text was read;
-*secondary*: notes or code of others agree; *memory*: general knowledge.
+**Evidence**: *verified*: code of others gives the same answer (`make test-oracles` asks it); *doc*, *spec*: a primary
+text was read; *secondary*: notes or code of others agree; *memory*: general knowledge.
 
 | Name | Sent | Answered | Signature | Within | Otherwise | Evidence |
 |---|---|---|---|---|---|---|

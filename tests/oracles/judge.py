@@ -59,10 +59,6 @@ class Oracle:
     name: str = ""
 
     @property
-    def is_npm(self) -> bool:
-        return self.package.startswith("npm:")
-
-    @property
     def id(self) -> str:
         return self.name or self.provider
 

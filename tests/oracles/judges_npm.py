@@ -12,6 +12,7 @@ from judge import HEXADECIMAL, TEXT, WHSEC, Delivery, Oracle, dump
 from judges_special import RSA, private_pem, public_pem
 
 NPM = Path(__file__).parent / "npm"
+GRAPH = dump({"value": [{"id": "evt_1", "changeType": "created", "subscriptionId": "1", "clientState": ""}]})
 LINEAR = dump({"action": "create", "type": "Issue", "webhookId": "evt_1", "webhookTimestamp": 1})
 FIGMA = dump({"event_type": "FILE_UPDATE", "webhook_id": "evt_1", "passcode": ""})
 WIX = dump({"eventType": "demo.created", "instanceId": "evt_1", "data": "{}"})
@@ -27,25 +28,32 @@ def node() -> subprocess.Popen[str]:
     return process
 
 
-def node_accepts(oracle: str, given: Delivery) -> bool:
-    """The answer of npm/judge.mjs; AssertionError with its words when it has none."""
-    delivery = {
-        "oracle": oracle,
-        "headers": dict(given.headers),
-        "body": base64.b64encode(given.body).decode(),
-        "secret": given.secret,
-        "url": given.url,
-    }
+def ask_node(question: dict[str, object]) -> Any:
+    """What npm/judge.mjs makes of `question`; AssertionError with its words when that is nothing."""
     process = node()
     assert process.stdin
     assert process.stdout
-    process.stdin.write(json.dumps(delivery) + "\n")
+    process.stdin.write(json.dumps(question) + "\n")
     process.stdin.flush()
-    answers = (line[3:].strip() for line in process.stdout if line.startswith("=> "))
-    answer = next(answers, "node ended")
-    if answer not in ("accepted", "refused"):
-        raise AssertionError(f"{oracle}: {answer}")
-    return answer == "accepted"
+    answers = (line[3:] for line in process.stdout if line.startswith("=> "))
+    answer = json.loads(next(answers, '{"error": "node ended"}'))
+    if "value" not in answer:
+        raise AssertionError(f"{question['oracle']}: {answer}")
+    return answer["value"]
+
+
+def node_accepts(oracle: str, given: Delivery) -> bool:
+    accepted = ask_node(
+        {
+            "oracle": oracle,
+            "headers": dict(given.headers),
+            "body": base64.b64encode(given.body).decode(),
+            "secret": given.secret,
+            "url": given.url,
+            "method": "POST",
+        }
+    )
+    return accepted is not False
 
 
 def oracle(
@@ -114,6 +122,7 @@ ORACLES = (
     n8n("helpscout"),
     n8n("mailerlite"),
     n8n("mautic"),
+    n8n("microsoft_graph", body=GRAPH, change=(TEXT.encode(), b"another")),
     n8n("netlify"),
     n8n("onfleet", HEXADECIMAL),
     n8n("taiga"),

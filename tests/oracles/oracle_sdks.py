@@ -38,12 +38,18 @@ every = pytest.mark.parametrize("oracle", ORACLES, ids=lambda judge: judge.id, i
 clocked = pytest.mark.parametrize("oracle", CLOCKED, ids=lambda judge: judge.id, indirect=True)
 
 
-def release(oracle: Oracle) -> str:
+def release_of(package: str) -> str:
     """The release that is installed, "" where npm or its packages are missing."""
-    if not oracle.is_npm:
-        return version(oracle.package)
-    about = judges_npm.NPM / "node_modules" / oracle.package.removeprefix("npm:") / "package.json"
+    if not package.startswith("npm:"):
+        return version(package)
+    about = judges_npm.NPM / "node_modules" / package.removeprefix("npm:") / "package.json"
     return str(json.loads(about.read_text())["version"]) if about.exists() else ""
+
+
+def witness(package: str) -> str:
+    """How schemes and handshakes name `package` in the release that ran."""
+    separator, name = ("@", package) if package.startswith("npm:") else ("==", f"pypi:{package}")
+    return f"{name}{separator}{release_of(package)} "
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,9 +62,9 @@ def oracle(request: pytest.FixtureRequest, record_property: Callable[[str, objec
     judge: Oracle = request.param
     if judge.provider not in provider_ids():
         pytest.skip(f"no scheme {judge.provider} is shipped")
-    if not release(judge):
+    if not release_of(judge.package):
         pytest.skip("npm is missing here: the judges of npm did not run")
-    record_property("oracle", f"{judge.provider} by {judge.package} {release(judge)}")
+    record_property("oracle", f"{judge.provider} by {judge.package} {release_of(judge.package)}")
     return judge
 
 
@@ -145,10 +151,8 @@ def test_it_accepts_either_of_two_secrets_that_sign_at_once(oracle: Oracle, plac
 
 @every
 def test_the_scheme_names_the_package_and_release_that_ran(oracle: Oracle) -> None:
-    separator, package = ("@", oracle.package) if oracle.is_npm else ("==", f"pypi:{oracle.package}")
-    witness = f"{package}{separator}{release(oracle)} "
     assert load(oracle.provider).is_verified
-    assert any(named.startswith(witness) for named in load(oracle.provider).verified_with)
+    assert any(named.startswith(witness(oracle.package)) for named in load(oracle.provider).verified_with)
 
 
 def test_every_verified_scheme_has_a_judge_here() -> None:

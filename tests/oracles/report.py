@@ -1,4 +1,4 @@
-"""Tells at the end of an oracle run which package, in which release, judged which scheme."""
+"""Tells at the end of an oracle run which package, in which release, judged a scheme or answered a handshake."""
 
 from collections import Counter
 
@@ -17,5 +17,9 @@ class Report:
         for oracle in sorted(passed | failed):
             verdict = f"{failed[oracle]} FAILED" if failed[oracle] else f"{passed[oracle]} checks passed"
             terminalreporter.write_line(f"oracle {oracle}: {verdict}")
-        schemes = {oracle.partition(" ")[0] for oracle in passed}
-        terminalreporter.write_line(f"{len(schemes)} schemes judged by code of others")
+        judged = {oracle.partition(" ")[0] for oracle in passed}
+        greeted = {each for each in judged if each.startswith("handshake:")}
+        schemes, handshakes = len(judged - greeted), len(greeted)
+        terminalreporter.write_line(
+            f"{schemes} schemes judged by code of others, {handshakes} handshakes answered by it"
+        )

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 // Of n8n's 20,000 files only what judges is needed.
-const NEEDED = { "n8n-nodes-base": /^package\/(package\.json|dist\/utils\/webhook-.*\.js|dist\/nodes\/.*Trigger[^/]*\.js)$/ };
+const NEEDED = { "n8n-nodes-base": /^package\/(package\.json|dist\/utils\/webhook-.*\.js|dist\/nodes\/.*[Tt]rigger[^/]*\.js)$/ };
 
 const { apart } = JSON.parse(readFileSync("package.json", "utf8"));
 for (const [name, version] of Object.entries(apart)) {

@@ -1,4 +1,4 @@
-// Reads deliveries as JSON, one a line, and writes a line for each: "=> accepted", "=> refused", or what went wrong.
+// Reads deliveries and challenges as JSON, one a line, and writes for each a line "=> JSON": value, or error.
 import { createInterface } from "node:readline";
 import * as n8n from "./n8n.mjs";
 
@@ -106,14 +106,34 @@ const judgesOf = ({ headers, bytes, text, secret, url }) => ({
   },
 });
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { oracle, headers, body, secret, url } = JSON.parse(line);
+const greetersOf = ({ secret, query, headers, text }) => ({
+  async twitter() {
+    const { default: load } = await import("./apart.cjs");
+    const answer = load("twitter-autohook/index.js").validateWebhook(query.crc_token, { consumer_secret: secret });
+    return { status: 200, headers: { "Content-Type": "application/json" }, body: JSON.stringify(answer) };
+  },
+  async zoom() {
+    const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
+    const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
+    receiver.init({ eventEmitter: { emit: async () => {} } });
+    const { statusCode, headers: own, body } = await receiver.start()({ headers, body: text, isBase64Encoded: false }, {});
+    return { status: statusCode, headers: own ?? {}, body };
+  },
+});
+
+// A delivery is judged: true or false. A challenge is answered: status, headers and body.
+const done = async ({ oracle, body, isChallenge, ...rest }) => {
   const bytes = Buffer.from(body, "base64");
-  const judge = judgesOf({ headers, bytes, text: bytes.toString("utf8"), secret, url })[oracle];
-  try {
-    const isAccepted = await (judge ? judge() : n8n.accepts(oracle, headers, bytes, secret, url));
-    console.log(isAccepted ? "\n=> accepted" : "\n=> refused");
-  } catch (error) {
-    console.log(`\n=> ${JSON.stringify(error.stack ?? String(error))}`);
-  }
+  const given = { ...rest, bytes, text: bytes.toString("utf8") };
+  const own = (isChallenge ? greetersOf(given) : judgesOf(given))[oracle];
+  if (own) return own();
+  return isChallenge ? n8n.answers(oracle, given) : n8n.accepts(oracle, given);
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const result = await done(JSON.parse(line)).then(
+    (value) => ({ value }),
+    (error) => ({ error: error.stack ?? String(error) }),
+  );
+  console.log(`\n=> ${JSON.stringify(result)}`);
 }
