@@ -68,7 +68,6 @@ def set_up(algorithm: str, key: bytes) -> Callable[[bytes], bytes]:
     block = block.ljust(inner.block_size, b"\0")
     inner.update(block.translate(_INNER_PAD))
     outer.update(block.translate(_OUTER_PAD))
-
     begun, ended = inner.copy, outer.copy
 
     def make(canonical: bytes) -> bytes:

@@ -248,11 +248,11 @@ def _numbers(tokens: _Tokens) -> Iterator[tuple[str, list[bytes]]]:
 def _fractions(tokens: _Tokens, whole: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
     """Whole numbers that a decimal may have lost its ``.0`` in: those of one field, of two, and single ones."""
     fields: dict[bytes, list[int]] = {}
-    names = (tokens.texts[at - 1] if kind == ":" else None for at, kind in enumerate(tokens.kinds))
     name, numbers = b"", set(whole)
-    for place, before in enumerate(names):
-        name = before or name
-        if place in numbers:
+    for place, kind in enumerate(tokens.kinds):
+        if kind == ":":
+            name = tokens.texts[place - 1]
+        elif place in numbers:
             fields.setdefault(name, []).append(place)
     # Those that are decimals by their name come first; a field is written in the same way everywhere.
     ordered = sorted(fields, key=lambda field: not _DECIMAL.search(field))[:MAX_FIELDS]
