@@ -12,7 +12,7 @@ import judges_npm
 import pytest
 from judge import TEXT, now_s
 from judges_special import ED25519, private_pem, raw_public
-from oracle_sdks import release_of
+from oracle_sdks import release_of, witness
 
 from webhookctl import handshake
 from webhookctl.handshake import Known
@@ -149,12 +149,7 @@ def test_an_answer_to_another_challenge_is_wrong_where_it_says_anything(greeter:
     assert handshake.check(row, request, theirs, known(greeter)).is_right is says_nothing
 
 
-@pytest.mark.parametrize(
-    "greeter",
-    [each for each in GREETERS if each.is_signed and each.id != "zoom"],
-    ids=lambda each: each.id,
-    indirect=True,
-)
+@signed
 def test_it_refuses_a_challenge_that_another_key_signed_and_so_do_we(greeter: Greeter) -> None:
     row = handshake.resolve(greeter.id)
     other = make_key(load(row.provider), Random(3).randbytes).secret
