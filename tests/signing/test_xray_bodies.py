@@ -10,7 +10,7 @@ import pytest
 from tests.signing.xray import BODY, SCHEMES, TEXT, causes, judged, request
 from webhookctl import catalogue, forge
 from webhookctl.model import Secret, VerdictKind
-from webhookctl.signing import load
+from webhookctl.signing import CHEAP_SIGNATURES, Search, load
 from webhookctl.signing.computed import COMPUTATIONS, Offer
 from webhookctl.signing.content import Content
 from webhookctl.signing.xray.bodies import body_forms
@@ -180,6 +180,15 @@ def test_names_in_alphabetical_order_are_a_clue_where_nothing_explains_a_body() 
         assert causes(verdict) == ("unexplained",)
         assert verdict.finding is not None
         assert ("alphabetical order" in verdict.finding.fix) is is_told
+    hurried = judged(
+        "github",
+        request("github", signed=b"other", arrived=arrived),
+        search=Search(max_signatures=CHEAP_SIGNATURES),
+    )
+    assert hurried.finding is not None
+    assert (
+        "alphabetical order" not in hurried.finding.fix
+    )  # a flood of bad signatures costs no more than it must
     uncovered = judged("gitlab", request("gitlab", secret=Secret("another"), arrived=arrived))
     assert uncovered.finding is not None
     assert "alphabetical order" not in uncovered.finding.fix

@@ -539,6 +539,15 @@ def test_why_a_signature_was_refused_is_kept(path: Path) -> None:
     assert second.verdict.finding is None
 
 
+@pytest.mark.parametrize("text", ["", "7", "{}", "[]", '["a"]', "null"])
+def test_a_finding_that_nobody_wrote_makes_the_history_unusable_and_no_bug(path: Path, text: str) -> None:
+    write(path, judged("evt_1"))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE exchange SET finding = ?", (text,))
+    with pytest.raises(UsageError, match="cannot be used"):
+        read(path)
+
+
 # files of an older version
 
 VERSION_1 = """

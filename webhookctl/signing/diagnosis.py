@@ -71,19 +71,16 @@ def diagnosed(
         malformed = _malformed(scheme, request, url)
         kind = VerdictKind.MALFORMED if malformed else VerdictKind.WRONG_SECRET
         verdict = Verdict(kind, scheme.id, malformed or _mismatch(scheme, secrets))
-    return _with_clue(scheme, request, _told(verdict, _FALLBACKS[verdict.kind])), examination
+    verdict = _told(verdict, _FALLBACKS[verdict.kind])
+    return _with_clue(scheme, request, verdict) if is_full else verdict, examination
 
 
 def _with_clue(scheme: Scheme, request: Request, verdict: Verdict) -> Verdict:
     """`verdict` with what the body itself lets suspect, where the order that it was signed in cannot be known."""
     finding = verdict.finding
-    is_silent = finding is None or finding.cause != "unexplained" or scheme.coverage is not Coverage.BYTES
-    if (
-        finding is None
-        or is_silent
-        or len(request.body) > MAX_BODY_BYTES
-        or not has_sorted_names(request.body)
-    ):
+    if finding is None or finding.cause != "unexplained" or scheme.coverage is not Coverage.BYTES:
+        return verdict
+    if len(request.body) > MAX_BODY_BYTES or not has_sorted_names(request.body):
         return verdict
     return replace(verdict, finding=replace(finding, fix=f"{finding.fix}; {_SORTED}"))
 

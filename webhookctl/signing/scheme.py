@@ -152,7 +152,8 @@ class Scheme:
     note: str = ""
     values: Mapping[str, bytes] = field(default_factory=dict)
     headers_by_name: Mapping[bytes, HeaderTemplate] = field(default_factory=dict, repr=False)
-    sent: tuple[tuple[bytes, Render], ...] = ()  # name and value of the headers that are not optional
+    # Name and value of the headers that are not optional.
+    sent: tuple[tuple[bytes, Render], ...] = field(default=(), repr=False)
     header_slots: tuple[str, ...] = ()  # slots of `template` that are read back from headers and fields
     other_algorithms: tuple[str, ...] = ()
     other_templates: tuple[Template, ...] = ()

@@ -165,7 +165,10 @@ def _finding_text(finding: Finding) -> str:
 def _finding(text: object) -> Finding | None:
     if text is None:
         return None
-    cause, fix, secret, *also = (str(part) for part in json.loads(str(text)))
+    parts = json.loads(str(text))
+    if not isinstance(parts, list):
+        raise ValueError("no finding")
+    cause, fix, secret, *also = (str(part) for part in parts)
     return Finding(cause, fix, secret, tuple(also))
 
 

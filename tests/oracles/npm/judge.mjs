@@ -11,6 +11,13 @@ const passes = async (judge, refusal) => {
   }
 };
 
+const zoomReceives = async (secret, headers, body) => {
+  const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
+  const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
+  receiver.init({ eventEmitter: { emit: async () => {} } });
+  return receiver.start()({ headers, body, isBase64Encoded: false }, {});
+};
+
 const judgesOf = ({ headers, bytes, text, secret, url }) => ({
   async github() {
     const { verify } = await import("@octokit/webhooks-methods");
@@ -97,10 +104,7 @@ const judgesOf = ({ headers, bytes, text, secret, url }) => ({
     return load("twitter-autohook/index.js").validateSignature(headers, { consumer_secret: secret }, text);
   },
   async zoom() {
-    const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
-    const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
-    receiver.init({ eventEmitter: { emit: async () => {} } });
-    const { statusCode, body } = await receiver.start()({ headers, body: text, isBase64Encoded: false }, {});
+    const { statusCode, body } = await zoomReceives(secret, headers, text);
     if (statusCode !== 200 && !body.includes("Failed to verify")) throw new Error(body);
     return statusCode === 200;
   },
@@ -113,10 +117,7 @@ const greetersOf = ({ secret, query, headers, text }) => ({
     return { status: 200, headers: { "Content-Type": "application/json" }, body: JSON.stringify(answer) };
   },
   async zoom() {
-    const { AwsLambdaReceiver } = await import("@zoom/rivet/meetings");
-    const receiver = new AwsLambdaReceiver({ webhooksSecretToken: secret });
-    receiver.init({ eventEmitter: { emit: async () => {} } });
-    const { statusCode, headers: own, body } = await receiver.start()({ headers, body: text, isBase64Encoded: false }, {});
+    const { statusCode, headers: own, body } = await zoomReceives(secret, headers, text);
     return { status: statusCode, headers: own ?? {}, body };
   },
 });
